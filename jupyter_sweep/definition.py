@@ -1,0 +1,131 @@
+"""`Sweep` and `Budget`: the whole definition of a sweep, to and from JSON.
+
+The definition is what the store keeps and the driver reads; it holds plain data only. The job's code and captured
+values lie in files that `job` names (see `jobs/base.py`), so that a definition can be read without running anything.
+
+The module isn't called `sweep`, because the package gives the function `sweep(name)`, which a submodule of that name would
+replace on its first import.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .jobs.base import JobRef, Resources
+from .space.space import Space
+from .trial import Objective
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A plug-in by name with its options, as in ``--stop "asha(eta=4)"``."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{k}={v!r}" for k, v in self.options.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a sweep ends and how much it may use.
+
+    Parameters
+    ----------
+    max_trials
+        Final trials wanted in all; None for "until the space is exhausted" (a grid).
+    max_seconds
+        Wall-clock seconds since the sweep was started or resumed; None for no limit.
+    parallel
+        Trials at once; None for the cluster's slots.
+    attempts
+        How often a failed trial may run in all (1 + `--retry`). A lost trial has 3 more of its own.
+    repetitions
+        Trials of one configuration, with different seeds.
+    max_failures
+        Failed trials after which the sweep stops; None for never (`--keep-going`), 0 for `--fail-fast`.
+    timeout_s, memory_gb
+        Hard limits of one trial.
+    """
+
+    max_trials: int | None = 20
+    max_seconds: float | None = None
+    parallel: int | None = None
+    attempts: int = 1
+    repetitions: int = 1
+    max_failures: int | None = None
+    timeout_s: float | None = None
+    memory_gb: float | None = None
+
+
+#: What a sweep as a whole can be; "paused", "stopped", "interrupted", "failed" and "finished" can all be resumed.
+SWEEP_STATES = ("queued", "running", "paused", "stopped", "interrupted", "failed", "finished")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One version of a sweep. `sweep_id` is the store's key (0: not stored yet); `version` counts from 1 per name."""
+
+    name: str
+    space: Space
+    job: JobRef
+    objectives: tuple[Objective, ...]
+    sweep_id: int = 0
+    version: int = 1
+    proposer: Spec = field(default_factory=lambda: Spec("tpe"))
+    pruner: Spec = field(default_factory=lambda: Spec("none"))
+    executor: Spec = field(default_factory=lambda: Spec("local"))
+    budget: Budget = field(default_factory=Budget)
+    resources: Resources = field(default_factory=Resources)
+    seed: int = 0
+    canary: bool = True
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    state: str = "queued"
+    message: str = ""
+    created_at: float = field(default_factory=time.time)
+    notebook: str = ""
+    line: str = ""
+
+    @property
+    def objective(self) -> Objective:
+        """The first target: the one that pruners, progress and single-valued answers go by."""
+        return self.objectives[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data without the columns that the store keeps beside it."""
+        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}
+        data["space"] = self.space.to_json()
+        for name in ("job", "proposer", "pruner", "executor", "budget", "resources"):
+            data[name] = asdict(data[name])
+        data["objectives"] = [asdict(o) for o in self.objectives]
+        data["tags"] = list(self.tags)
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], **columns: Any) -> Sweep:
+        """Rebuild a sweep from `to_json` and the store's columns; keys of a newer release are ignored."""
+        known = {f.name for f in fields(cls)}
+        values = {k: v for k, v in {**data, **columns}.items() if k in known}
+        values["space"] = Space.from_json(values["space"])
+        for name, kind in _NESTED.items():
+            allowed = {f.name for f in fields(kind)}
+            values[name] = kind(**{k: v for k, v in values[name].items() if k in allowed})
+        values["objectives"] = tuple(Objective(**o) for o in values["objectives"])
+        values["tags"] = tuple(values.get("tags", ()))
+        return cls(**values)
+
+
+_COLUMNS = ("sweep_id", "name", "version", "state", "message", "created_at")
+_NESTED: dict[str, Any] = {
+    "job": JobRef,
+    "proposer": Spec,
+    "pruner": Spec,
+    "executor": Spec,
+    "budget": Budget,
+    "resources": Resources,
+}

@@ -1,0 +1,60 @@
+"""Names of plug-ins -> classes: a built-in table of strings, then entry points of other packages.
+
+The table holds strings, not classes, so that the registry imports nothing of what it registers and a name can be
+checked without loading Optuna or Dask.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from .errors import SweepError, suggest
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "proposer": {
+        "random": "jupyter_sweep.proposers.simple:Random",
+        "grid": "jupyter_sweep.proposers.simple:Grid",
+        "sobol": "jupyter_sweep.proposers.simple:Sobol",
+        "tpe": "jupyter_sweep.proposers.optuna:Tpe",
+        "auto": "jupyter_sweep.proposers.optuna:Tpe",
+    },
+    "pruner": {
+        "none": "jupyter_sweep.pruners.rules:Never",
+        "median": "jupyter_sweep.pruners.rules:Median",
+        "asha": "jupyter_sweep.pruners.halving:Asha",
+    },
+    "executor": {
+        "inline": "jupyter_sweep.executors.inline:Inline",
+        "local": "jupyter_sweep.executors.dask:DaskExecutor",
+        "threads": "jupyter_sweep.executors.dask:DaskExecutor",
+    },
+}
+
+
+def names(kind: str) -> list[str]:
+    """Give all known names of a kind ("proposer", "pruner", "executor"), built in and from other packages."""
+    return sorted({*BUILT_IN[kind], *(e.name for e in entry_points(group=f"jupyter_sweep.{kind}s"))})
+
+
+def check(kind: str, name: str) -> None:
+    """Raise SweepError with the nearest name when `name` is no plug-in of `kind`; loads nothing."""
+    if name not in names(kind):
+        raise SweepError(f"{name!r} is no {kind}.{suggest(name, names(kind))}")
+
+
+def load(kind: str, name: str) -> Any:
+    """Give the class of a plug-in.
+
+    Raises
+    ------
+    SweepError
+        When no plug-in has that name.
+    """
+    check(kind, name)
+    target = BUILT_IN[kind].get(name)
+    if target is None:
+        return next(e for e in entry_points(group=f"jupyter_sweep.{kind}s") if e.name == name).load()
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

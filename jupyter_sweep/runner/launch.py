@@ -1,0 +1,90 @@
+"""Start a driver process that nobody's death takes along, and hand it what trials need to know of their starter.
+
+The driver must not be a descendant of the kernel: Jupyter ends a kernel's whole process tree on restart. So a shell that
+ends at once starts it in a session of its own. Environment and working directory of the process that starts or resumes a
+sweep go into a file that only the user can read, because a warm driver has those of an earlier one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ..errors import StoreError
+from ..store import folder, leases
+from ..store.sqlite import Store
+from ..definition import Spec
+
+#: How long a new driver may take to enter itself in the store.
+START_S = 60.0
+
+
+def driver_key(executor: Spec) -> str:
+    """Name the driver that serves an executor: same words, same Python, same code of ours share a warm driver."""
+    package = Path(__file__).resolve().parent.parent
+    stamp = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
+    text = json.dumps([str(executor), sys.executable, str(package), stamp])
+    return f"{executor.name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+def write_launch(home: Path, sweep_id: int, cwd: str) -> str:
+    """Write this process's environment, folder and import path for the trials of a sweep; give the file's path."""
+    path = folder.make_private(home / folder.DRIVER) / f"launch-{sweep_id}.json"
+    folder.write_json(path, {"env": dict(os.environ), "cwd": cwd, "path": [p for p in sys.path if p]})
+    return str(path)
+
+
+def log_path(home: Path, key: str) -> Path:
+    """Give the driver's log file."""
+    return home / folder.DRIVER / f"{key}.log"
+
+
+def ensure_driver(store: Store, key: str, executor: Spec, *, slots: int | None) -> None:
+    """Start the driver of `key` unless a live one is registered; returns at once.
+
+    Two callers may both start one: the second to register finds the first and ends.
+    """
+    leases.refuse_second_host(store)
+    if leases.live_driver(store, key) is not None:
+        return
+    log = log_path(store.home, key)
+    folder.make_private(log.parent)
+    options = json.dumps({"home": str(store.home), "key": key, "word": str(executor), "slots": slots})
+    command = [sys.executable, "-m", "jupyter_sweep.runner.driver", options]
+    root = str(Path(__file__).resolve().parent.parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+    with open(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as output:
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env=env,
+            check=True,
+            timeout=START_S,
+        )
+
+
+def wait_for_driver(store: Store, key: str) -> leases.Driver:
+    """Wait until the driver of `key` has registered.
+
+    Raises
+    ------
+    StoreError
+        When it hasn't within START_S; the message ends with its log.
+    """
+    limit = time.monotonic() + START_S
+    while time.monotonic() < limit:
+        driver = leases.live_driver(store, key)
+        if driver is not None:
+            return driver
+        time.sleep(0.02)
+    log = log_path(store.home, key)
+    raise StoreError(f"The driver didn't start within {START_S:.0f} s. Its log, {log}, ends with:\n{folder.read_log(log, 2000)}")

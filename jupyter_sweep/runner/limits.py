@@ -1,0 +1,85 @@
+"""What a sweep may still do: how many trials are left, how many go together, when failures end it. Pure functions."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import count
+from ..definition import Sweep
+from ..trial import Trial, TrialState
+
+#: Attempts that a trial may lose to dying workers, beside the attempts of `--retry`.
+MAX_LOST = 3
+#: Trials that a constraint refuses inside the body don't count, up to this multiple of `-n`.
+MAX_REFUSED = 10
+#: A sweep stops when so many trials ended and all of them failed.
+FIRST_FAILURES = 3
+#: Short trials of proposers that don't wait for results go together, in batches of about this long.
+BATCH_S = 0.2
+MAX_BATCH = 64
+
+
+@dataclass
+class Tally:
+    """Counts of the final trials of one version."""
+
+    final: int = 0
+    failed: int = 0
+    refused: int = 0
+
+    def add(self, trial: Trial) -> None:
+        """Count one final trial."""
+        if trial.counts:
+            self.final += 1
+        else:
+            self.refused += 1
+        self.failed += trial.state is TrialState.FAILED
+
+
+def configurations_left(sweep: Sweep, tally: Tally, unfinished: int) -> int | None:
+    """Give how many configurations may still be proposed; None when only the space limits the sweep."""
+    wanted = sweep.budget.max_trials
+    if wanted is None:
+        return None
+    started = -(-(tally.final + unfinished) // sweep.budget.repetitions)
+    return max(0, wanted - started)
+
+
+def batch_size(durations: Sequence[float], *, left: int | None, slots: int) -> int:
+    """Give how many trials go to a slot at once: about BATCH_S of work, never so many that a slot goes without."""
+    if not durations:
+        return 1
+    fitting = int(BATCH_S / max(statistics.median(durations), 1e-4))
+    share = MAX_BATCH if left is None else -(-left // max(1, slots))
+    return max(1, min(fitting, share, MAX_BATCH))
+
+
+def verdict_on_failures(sweep: Sweep, tally: Tally) -> str:
+    """Give the sentence that ends the sweep because of failures, or ""."""
+    allowed = sweep.budget.max_failures
+    if allowed is not None and tally.failed > allowed:
+        return f"{count(tally.failed, 'trial')} failed and {allowed or 'none'} may"
+    if tally.failed == tally.final == FIRST_FAILURES:
+        return f"the first {FIRST_FAILURES} trials all failed"
+    return ""
+
+
+def verdict_on_refusals(sweep: Sweep, tally: Tally) -> str:
+    """Give the sentence that ends a sweep whose constraint refuses nearly everything, or ""."""
+    wanted = sweep.budget.max_trials or 100
+    if tally.refused > MAX_REFUSED * wanted:
+        return f"require(...) refused {tally.refused} configurations, more than {MAX_REFUSED} times the trials wanted"
+    return ""
+
+
+def may_retry(sweep: Sweep, reason: str, earlier: Sequence[str]) -> bool:
+    """Tell whether an attempt that failed for `reason` is followed by another; `earlier` holds the reasons before it.
+
+    Attempts that ended with their worker or driver are not the trial's fault: they don't use up `--retry`.
+    """
+    if reason == "lost":
+        return earlier.count("lost") < MAX_LOST
+    own = sum(r not in ("lost", "driver") for r in earlier)
+    return own + 1 < sweep.budget.attempts

@@ -1,0 +1,304 @@
+"""The loop of one sweep: ask, submit, record, prune, tell. Proposer, pruner, executor and store meet only here.
+
+**Store first, then act.** Every event is written, in one transaction with those that came with it, before the proposer or
+the pruner hears of it; every trial is written before it is submitted. A process killed between any two lines leaves a
+store from which `resume.rebuild` goes on. The loop itself never waits: whoever drives it (the driver process, or the
+kernel with `--on inline`) fetches the events and calls `handle`, `obey`, `submit` and `settle` in turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import SweepError, count
+from ..executors.base import Event, Executor, Finished, Lost, Reported, Started, Task
+from ..space.codec import encode
+from ..store import folder
+from ..store.sqlite import NewTrial, Store
+from ..definition import Sweep
+from ..trial import Report, Trial, TrialState
+from . import limits
+from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
+
+#: The canary runs alone for so long at most; then the others start beside it.
+CANARY_ALONE_S = 2.0
+
+
+class Loop:
+    """Drive one version of a sweep on an executor that other loops may share.
+
+    Parameters
+    ----------
+    store
+        Where everything is recorded; only this loop writes the sweep's trials.
+    sweep
+        The definition as stored. Unfinished trials of the store must be waiting (`resume.release_orphans`).
+    executor
+        Where trials run.
+    launch
+        Path of the file with environment and working directory for the trials.
+    """
+
+    def __init__(self, store: Store, sweep: Sweep, executor: Executor, launch: str) -> None:
+        self.store, self.sweep, self.executor, self.launch = store, sweep, executor, launch
+        self.flying: dict[int, Trial] = {}
+        self.batches: list[set[int]] = []
+        self.paused = False
+        self.ending = ""  # the state that the sweep takes once nothing runs
+        self.message = ""
+        self.ended = False
+        self._deadline: float | None = None
+        self._canary: tuple[int, float] | None = None
+        self.redefine(sweep)
+        store.set_state(sweep.sweep_id, "running")
+
+    def redefine(self, sweep: Sweep) -> None:
+        """Take up a changed definition (more trials, other ranges, another algorithm); what runs goes on."""
+        self.sweep = sweep
+        self.history = rebuild(self.store, sweep)
+        self.history.waiting = deque(t for t in self.history.waiting if t.trial_id not in self.flying)
+        self.paused, self.ending, self.message = False, "", ""
+        seconds = sweep.budget.max_seconds
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._add(missing_repetitions(sweep, self.history))
+        if not self.history.known and sweep.canary:
+            self._add_canary()
+
+    # -- what came back -----------------------------------------------------------------------------------------------
+
+    def handle(self, events: Sequence[Event]) -> None:
+        """Record events in one transaction, then let pruner and proposer act on them."""
+        actions: list[Callable[[], None]] = []
+        with self.store.batch():
+            for event in events:
+                if event.trial_id in self.flying:
+                    actions += self._record(event)
+        for action in actions:
+            action()
+
+    def _record(self, event: Event) -> list[Callable[[], None]]:
+        trial = self.flying[event.trial_id]
+        if isinstance(event, Started):
+            self.store.start_trial(trial.trial_id, worker=event.worker, pid=event.pid, at=event.at)
+            self.flying[trial.trial_id] = trial.with_(
+                state=TrialState.RUNNING, worker=event.worker, pid=event.pid, started_at=event.at
+            )
+            return []
+        if isinstance(event, Reported):
+            report = Report(trial.trial_id, event.step, event.metrics, event.at, trial.attempt)
+            self.store.add_reports([report])
+            return [lambda: self._judge(report)]
+        return self._record_end(trial, event)
+
+    def _judge(self, report: Report) -> None:
+        reason = self.history.pruner.observe(report)
+        if reason and report.trial_id in self.flying:
+            self.executor.stop(report.trial_id, "pruned")
+
+    def _record_end(self, trial: Trial, event: Finished | Lost) -> list[Callable[[], None]]:
+        ended = _ended(trial, event)
+        self._leave(trial)
+        if ended.state is TrialState.FAILED and not self.ending and not _names_no_metric(event):
+            earlier = [reason for _, reason, _, _ in self.store.attempts(trial.trial_id)]
+            if limits.may_retry(self.sweep, ended.reason, earlier):
+                again = self.store.requeue(ended, reason=ended.reason, error=ended.error, at=event.at)
+                if again is not None:
+                    self.history.waiting.appendleft(again)
+                    self.history.group(again)
+                return []
+        folder.write_json(self._folder(ended) / "metrics.json", ended.metrics)
+        self.store.finish_trial(ended)
+        return [lambda: self._learn(ended, event)]
+
+    def _learn(self, trial: Trial, event: Finished | Lost) -> None:
+        note_final(self.history, trial)
+        tell(self.history, self.sweep, self.history.group(trial))
+        if self._canary is not None and trial.trial_id == self._canary[0]:
+            self._canary = None
+        if _names_no_metric(event) and self.history.completed == 0:
+            self.end("failed", trial.error)
+        verdict = limits.verdict_on_failures(self.sweep, self.history.tally) or limits.verdict_on_refusals(
+            self.sweep, self.history.tally
+        )
+        if verdict:
+            self.end("failed", f"{verdict}: {trial.error or trial.reason}")
+
+    def _leave(self, trial: Trial) -> None:
+        del self.flying[trial.trial_id]
+        for batch in self.batches:
+            batch.discard(trial.trial_id)
+        self.batches = [batch for batch in self.batches if batch]
+
+    # -- what is asked of the sweep -----------------------------------------------------------------------------------
+
+    def obey(self, verb: str) -> None:
+        """Follow a request: pause or interrupt (no new trials), stop or kill (end what runs, too)."""
+        if verb == "pause" and not self.ending:
+            self.paused = True
+        elif verb == "interrupt" and not self.ending:
+            self.ending, self.message = "interrupted", ""
+        elif verb == "stop":
+            self.end("stopped", "")
+        elif verb == "kill":
+            self.end("interrupted", "")
+
+    def end(self, state: str, message: str) -> None:
+        """Start no more trials, cancel those that run, and take `state` once they are gone."""
+        self.ending, self.message = state, message
+        for trial_id in list(self.flying):
+            self.executor.stop(trial_id, "cancelled")
+
+    # -- what goes out ------------------------------------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """Batches that may be out at once.
+
+        Proposers that wait for results get no more than there are slots, because a trial that waits in a queue was decided
+        too early. The others keep one batch a slot in reserve, unless `--jobs` holds them below the slots.
+        """
+        slots = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
+        return slots if self.history.proposer.adaptive or slots < self.executor.slots else 2 * slots
+
+    def submit(self) -> bool:
+        """Send one batch out if one may go and there is work for it; tell whether one went."""
+        if self.paused or self.ending or len(self.batches) >= self.width or self._canary_runs_alone():
+            return False
+        batch = self._take(self._batch_size())
+        if not batch:
+            return False
+        self.flying.update((trial.trial_id, trial) for trial in batch)
+        self.batches.append({trial.trial_id for trial in batch})
+        self.executor.submit([self._task(trial) for trial in batch])
+        return True
+
+    def _canary_runs_alone(self) -> bool:
+        return self._canary is not None and bool(self.flying) and time.monotonic() < self._canary[1]
+
+    def _batch_size(self) -> int:
+        if self.history.proposer.adaptive or self.sweep.pruner.name != "none":
+            return 1
+        return limits.batch_size(self.history.durations, left=self._left(), slots=self.executor.slots)
+
+    def _left(self) -> int | None:
+        return limits.configurations_left(self.sweep, self.history.tally, len(self.flying) + len(self.history.waiting))
+
+    def _take(self, n: int) -> list[Trial]:
+        waiting = self.history.waiting
+        if len(waiting) < n and self._canary is None or not waiting:
+            self._propose(n - len(waiting))
+        return [waiting.popleft() for _ in range(min(n, len(waiting)))]
+
+    def _propose(self, n: int) -> None:
+        left = self._left()
+        wanted = n if left is None else min(n, left)
+        if wanted <= 0 or self.history.proposer.exhausted:
+            return
+        new: list[NewTrial] = []
+        for proposal in self.history.proposer.ask(wanted):
+            fresh = [t for t in new_trials(self.sweep, proposal.params, proposal.index) if t.fingerprint not in self.history.known]
+            self.history.known.update(t.fingerprint for t in fresh)
+            new += fresh
+        self._add(new)
+
+    def _add(self, new: Sequence[NewTrial]) -> list[Trial]:
+        if not new:
+            return []
+        added = self.store.add_trials(self.sweep, new)
+        for trial in added:
+            self.history.known.add(trial.fingerprint)
+            self.history.group(trial)
+        self.history.waiting.extend(added)
+        return added
+
+    def _add_canary(self) -> None:
+        """Queue the trial of the defaults: it is told to the proposer as running, so that none proposes it again."""
+        defaults = self.sweep.space.defaults()
+        if not self.sweep.space.allows(defaults) or self.sweep.budget.max_trials == 0:
+            return
+        added = self._add(new_trials(self.sweep, defaults, -1))
+        tell(self.history, self.sweep, self.history.group(added[0]))
+        self._canary = (added[0].trial_id, time.monotonic() + CANARY_ALONE_S)
+
+    def _folder(self, trial: Trial) -> Any:
+        return self.store.home / trial.folder
+
+    def _task(self, trial: Trial) -> Task:
+        path = folder.make_private(self._folder(trial))
+        folder.write_json(path / "params.json", trial.params)
+        budget = self.sweep.budget
+        return Task(
+            trial.trial_id,
+            {
+                "trial_id": trial.trial_id,
+                "number": trial.number,
+                "attempt": trial.attempt,
+                "title": self.sweep.name,
+                "data": str(self.store.home / folder.DATA),
+                "job": self.sweep.job.file,
+                "launch": self.launch,
+                "params": encode(trial.params),
+                "seed": trial.seed,
+                "repetition": trial.repetition,
+                "folder": str(path),
+                "timeout_s": budget.timeout_s,
+                "memory_gb": budget.memory_gb,
+                "cpus": self.sweep.resources.cpus,
+                "stage_dir": str(self.store.home / folder.STAGES),
+            },
+        )
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Note the end of the sweep, or of its pause, once nothing runs and nothing may start."""
+        if self._deadline is not None and time.monotonic() > self._deadline and not self.ending:
+            self.end("finished", "the time given with --time is used up")
+        if self.flying:
+            return
+        if self.paused:
+            self._set_state("paused", "")
+        elif self.ending:
+            self._set_state(self.ending, self.message)
+        elif not self.history.waiting and self._is_done():
+            self._set_state("finished", self._closing_sentence())
+
+    def _is_done(self) -> bool:
+        return bool(self.history.proposer.exhausted) or self._left() == 0
+
+    def _closing_sentence(self) -> str:
+        wanted = self.sweep.budget.max_trials
+        if self.history.proposer.exhausted and (wanted is None or self._left() != 0):
+            return f"the space is exhausted: {count(len(self.history.groups), 'configuration')}"
+        return ""
+
+    def _set_state(self, state: str, message: str) -> None:
+        self.ended = True
+        self.store.set_state(self.sweep.sweep_id, state, message)
+
+
+def _names_no_metric(event: Event) -> bool:
+    return isinstance(event, Finished) and event.numbers is not None
+
+
+def _ended(trial: Trial, event: Finished | Lost) -> Trial:
+    """Give the trial as it ended."""
+    if isinstance(event, Lost):
+        return trial.with_(state=TrialState.FAILED, reason="lost", error=event.why, finished_at=event.at)
+    try:
+        state = TrialState(event.state)
+    except ValueError as error:
+        raise SweepError(f"The executor gave the unknown state {event.state!r}.") from error
+    return trial.with_(
+        state=state,
+        reason=event.reason,
+        metrics=event.metrics,
+        error=event.error,
+        traceback=event.traceback,
+        duration_s=event.duration_s,
+        peak_memory_gb=event.peak_memory_gb,
+        finished_at=event.at,
+    )

@@ -1,0 +1,145 @@
+"""Rebuild what a driver keeps in memory from the store, for every algorithm alike: nothing is ever unpickled.
+
+A fresh proposer is told every trial in order of number (unfinished ones as running), a fresh pruner is shown every report
+in order of arrival. Both are functions of what they were told, so a sweep that was killed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import plugins
+from ..space.codec import key
+from ..space.fingerprint import fingerprint, seed_for
+from ..store.sqlite import NewTrial, Store
+from ..definition import Sweep
+from ..trial import Metrics, Params, Trial, TrialState
+from .limits import Tally
+
+
+@dataclass
+class History:
+    """What is known of one version of a sweep: the proposer and pruner that saw it, and what stands open."""
+
+    proposer: Any
+    pruner: Any
+    tally: Tally = field(default_factory=Tally)
+    known: set[str] = field(default_factory=set)
+    waiting: deque[Trial] = field(default_factory=deque)
+    durations: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    groups: dict[str, dict[int, Trial]] = field(default_factory=dict)
+    completed: int = 0
+
+    def group(self, trial: Trial) -> dict[int, Trial]:
+        """Give the trials of the same configuration by repetition, with this one entered."""
+        group = self.groups.setdefault(key(trial.params), {})
+        group[trial.repetition] = trial
+        return group
+
+
+def rebuild(store: Store, sweep: Sweep) -> History:
+    """Give the history of a sweep whose unfinished trials are all waiting (see `release_orphans`)."""
+    history = History(
+        proposer=plugins.load("proposer", sweep.proposer.name)(
+            sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options
+        ),
+        pruner=plugins.load("pruner", sweep.pruner.name)(sweep.objective, **sweep.pruner.options),
+    )
+    for report in store.reports(sweep.sweep_id):
+        history.pruner.observe(report)
+    for trial in store.trials(sweep.sweep_id):
+        if trial.state is not TrialState.CANCELLED:
+            history.known.add(trial.fingerprint)
+        if trial.is_final:
+            note_final(history, trial)
+        else:
+            history.waiting.append(trial)
+        history.group(trial)
+    for group in history.groups.values():
+        tell(history, sweep, group)
+    return history
+
+
+def note_final(history: History, trial: Trial) -> None:
+    """Enter one final trial into the counts; telling the proposer is separate."""
+    history.tally.add(trial)
+    history.pruner.finished(trial)
+    history.completed += trial.state is TrialState.COMPLETED
+    if trial.duration_s is not None and trial.state is TrialState.COMPLETED:
+        history.durations.append(trial.duration_s)
+
+
+def tell(history: History, sweep: Sweep, group: dict[int, Trial]) -> None:
+    """Tell the proposer of one configuration: its mean over the repetitions once all are final, else that it runs."""
+    first = group[min(group)]
+    done = len(group) >= sweep.budget.repetitions and all(t.is_final for t in group.values())
+    if not done:
+        history.proposer.tell(first.with_(state=TrialState.RUNNING))
+    elif len(group) == 1:
+        history.proposer.tell(first)
+    else:
+        history.proposer.tell(_mean(list(group.values())))
+
+
+def _mean(trials: list[Trial]) -> Trial:
+    """Give one trial that stands for all repetitions: the mean of those that completed, else the first as it ended."""
+    completed = [t for t in trials if t.state is TrialState.COMPLETED]
+    if not completed:
+        return trials[0]
+    names = set.intersection(*(set(t.metrics) for t in completed))
+    metrics: Metrics = {name: sum(t.metrics[name] for t in completed) / len(completed) for name in sorted(names)}
+    return completed[0].with_(metrics=metrics)
+
+
+def new_trials(sweep: Sweep, params: Params, proposal: int) -> list[NewTrial]:
+    """Give the trials of one configuration, one a repetition."""
+    return [
+        NewTrial(
+            params=params,
+            fingerprint=fingerprint(sweep.space, params, repetition, sweep.job.fingerprint),
+            repetition=repetition,
+            seed=seed_for(sweep.seed, params, repetition),
+            proposal=proposal,
+        )
+        for repetition in range(sweep.budget.repetitions)
+    ]
+
+
+def missing_repetitions(sweep: Sweep, history: History) -> list[NewTrial]:
+    """Give the trials that are wanted because `--repeat` was raised: further repetitions of what was run before."""
+    missing = []
+    for group in history.groups.values():
+        first = group[min(group)]
+        if first.counts:
+            missing += [t for t in new_trials(sweep, first.params, first.proposal) if t.repetition not in group]
+    return missing
+
+
+def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
+    """Put the trials of a dead driver back to waiting, after ending what is left of their processes."""
+    orphans = [t for t in store.trials(sweep.sweep_id) if t.state is TrialState.RUNNING]
+    for trial in orphans:
+        if trial.pid is not None:
+            _end_leftover(trial.pid)
+    with store.batch():
+        for trial in orphans:
+            store.requeue(trial, reason="driver", error="the driver ended while this attempt ran", at=at)
+    return len(orphans)
+
+
+def _end_leftover(pid: int) -> None:
+    """Kill the process group of a trial whose driver is dead, if the pid still belongs to one of our trial processes."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return
+    if b"sweep-trial" in command:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return

@@ -1,0 +1,104 @@
+"""Where things lie under the store's home (`sweeps/`), private to the user.
+
+    sweeps.db                     the only truth
+    NAME/0017-lr=0.01_opt=sgd/    one trial: params.json, log.txt, metrics.json, saved artifacts
+    .data/                        jobs and captured buffers, named by content
+    .driver/                      driver logs; launch-ID.json: environment and folder of the process that started a sweep
+    .stages/                      results of stage(), shared by trials
+
+The name of a trial's folder is decoration: the store keeps the path, nobody parses it. JSON files are written aside and
+renamed, so that a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreError
+from ..space.codec import encode
+
+DATA, DRIVER, STAGES = ".data", ".driver", ".stages"
+_MAX_NAME = 96
+_LOG_TAIL = 1_000_000
+
+
+def make_private(folder: Path) -> Path:
+    """Make a folder that only the user can enter; say so in one sentence when it can't be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The folder {folder} can't be made: {error.strerror or error}. Free space or permissions there are needed; "
+            "JUPYTER_SWEEP_HOME can name another folder."
+        ) from error
+    return folder
+
+
+def trial_folder(number: int, params: Mapping[str, Any]) -> str:
+    """Give the name of a trial's folder: its number and as many readable parameters as fit in 96 characters.
+
+    >>> trial_folder(17, {"lr": 0.01, "opt": "sgd"})
+    '0017-lr=0.01_opt=sgd'
+    """
+    name = f"{number:04d}"
+    for key, value in params.items():
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        part = re.sub(r"[^A-Za-z0-9.+=-]+", "-", f"{key}={text[:40]}").strip("-.")
+        joined = f"{name}{'_' if '=' in name else '-'}{part}"
+        if len(joined) > _MAX_NAME:
+            break
+        name = joined
+    return name
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write one flat JSON object, aside and renamed, readable by the user only."""
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(encode(dict(data)), file)
+        os.replace(aside, path)
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error.strerror or error}.") from error
+
+
+def read_log(path: Path, limit: int = _LOG_TAIL) -> str:
+    """Give the end of a trial's log, at most `limit` bytes, saying what was left out; empty when there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    if size <= limit:
+        return text
+    return f"... {size - limit:,} bytes before this are left out; the whole log: {path}\n{text}"
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of ours and all in it; what is gone already is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_unused_data(home: Path, jobs: list[str], *, older_than_s: float = 3600.0) -> None:
+    """Remove job and buffer files that no sweep names; young ones stay, since a sweep may just be starting with them."""
+    data = home / DATA
+    used = set(jobs)
+    for name in jobs:
+        try:
+            job = json.loads((data / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        used |= {job["namespace"], *(buffer for buffer, _ in job["buffers"])}
+    limit = time.time() - older_than_s
+    for path in data.glob("*"):
+        if path.name not in used and path.stat().st_mtime < limit:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,429 @@
+"""The store: one SQLite file that holds every sweep of a folder. The only door to sqlite3.
+
+Laws. Only the driver that owns a sweep (or the kernel, with `--on inline`) writes its trials; everybody else writes
+definitions and requests. A final trial never changes: `finish_trial` and `requeue` touch unfinished rows only.
+Two unfinished-or-kept trials of one version never share a fingerprint (a unique index, not a convention). Each method is
+one short transaction (`begin immediate`); `batch()` joins several into one. Connections belong to threads.
+
+WAL with `synchronous=normal` costs about 50 us a committed write and may lose the last transactions in a power cut, never
+consistency; a trial lost that way is run again. WAL needs shared memory between processes, which network file systems
+don't give: there the rollback journal is used (`Store.notice` says so).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import StoreError
+from ..space.codec import decode, encode
+from ..definition import Sweep
+from ..trial import FINAL_STATES, Params, Report, Trial, TrialState
+from . import folder
+from .schema import APPLICATION_ID, MIGRATIONS
+
+_BUSY_S = 30.0
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "fuse.sshfs", "afs", "9p", "glusterfs"}
+_UNFINISHED = "state in ('waiting', 'running')"
+_TRIAL_COLUMNS = (
+    "trial_id, sweep_id, number, params, state, reason, metrics, error, traceback, attempt, repetition, seed, "
+    "fingerprint, proposal, parent, worker, folder, pid, queued_at, started_at, finished_at, duration_s, peak_memory_gb, change"
+)
+
+
+class NewTrial(NamedTuple):
+    """A trial to add: the store gives it its id, number and folder."""
+
+    params: Params
+    fingerprint: str
+    repetition: int = 0
+    seed: int = 0
+    proposal: int = -1
+
+
+class Request(NamedTuple):
+    """Something that a viewer wants of a driver: run, stop, pause, resume, interrupt, kill."""
+
+    request_id: int
+    sweep_id: int
+    verb: str
+    args: dict[str, Any]
+
+
+class Store:
+    """Open (and make, or migrate) the store under `home`.
+
+    Raises
+    ------
+    StoreError
+        A file that is no store of ours or of a newer release, a folder that can't be written, a full disk.
+    """
+
+    def __init__(self, home: Path | str, *, create: bool = True) -> None:
+        self.home = Path(home).absolute()
+        self.path = self.home / "sweeps.db"
+        self.notice = ""
+        self._local = threading.local()
+        if not create and not self.path.exists():
+            raise StoreError(f"There are no sweeps in {self.home}.")
+        folder.make_private(self.home)
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        with self._errors():
+            self._migrate()
+
+    # -- connections and transactions -----------------------------------------------------------------------------
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+            on_network = _file_system(self.home) in _NETWORK
+            if on_network:
+                self.notice = f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
+            connection.execute(f"pragma journal_mode={'delete' if on_network else 'wal'}")
+            connection.execute(f"pragma synchronous={'full' if on_network else 'normal'}")
+            connection.execute("pragma foreign_keys=on")
+            self._local.connection = connection
+        return connection
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"The store {self.path} can't be used: {error}.{_hint(str(error))}") from error
+
+    def _migrate(self) -> None:
+        db = self._db
+        version = db.execute("pragma user_version").fetchone()[0]
+        identity = db.execute("pragma application_id").fetchone()[0]
+        empty = db.execute("select count(*) from sqlite_master").fetchone()[0] == 0
+        if not empty and identity != APPLICATION_ID:
+            raise StoreError(f"{self.path} is a database of another program. Move it away or set JUPYTER_SWEEP_HOME.")
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self.path} was written by a newer release (schema {version}, this release knows up to {len(MIGRATIONS)}). "
+                "Upgrade jupyter-sweep in this environment."
+            )
+        if version == len(MIGRATIONS):
+            return
+        db.execute("begin immediate")
+        try:
+            version = db.execute("pragma user_version").fetchone()[0]
+            for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+                for statement in statements:
+                    db.execute(statement)
+                db.execute(f"pragma user_version={number}")
+            db.execute(f"pragma application_id={APPLICATION_ID}")
+            db.execute("commit")
+        except BaseException:
+            db.execute("rollback")
+            raise
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Join the writes inside into one transaction: all of them or none."""
+        with self.write():
+            yield
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """Open one write transaction (for this folder's modules): the connection and the number of this change."""
+        change = getattr(self._local, "change", None)
+        if change is not None:  # inside a batch
+            yield self._db, change
+            return
+        with self._errors():
+            db = self._db
+            db.execute("begin immediate")
+            try:
+                change = db.execute("update clock set value = value + 1 returning value").fetchone()[0]
+                self._local.change = change
+                yield db, change
+                db.execute("commit")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("rollback")
+                raise
+            finally:
+                self._local.change = None
+
+    def read(self, query: str, *values: Any) -> list[Any]:
+        """Give all rows of a query (for this folder's modules)."""
+        with self._errors():
+            return self._db.execute(query, values).fetchall()
+
+    def data_version(self) -> int:
+        """Give a number that moves when another connection has committed; about 8 us."""
+        return int(self.read("pragma data_version")[0][0])
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    # -- sweeps -----------------------------------------------------------------------------------------------------
+
+    def create_sweep(self, sweep: Sweep, *, fresh: bool = False, adopt: bool = False) -> Sweep:
+        """Write the definition and give it with `sweep_id`, `version`, `state`.
+
+        The version of this name that has the same fingerprint is taken up again; otherwise a new version begins.
+        `fresh` begins a new version in any case; `adopt` keeps the newest version although its code differs.
+        """
+        with self.write() as (db, change):
+            query = "select sweep_id, version, state, created_at from sweeps where name = ? {} order by version desc limit 1"
+            same = "" if adopt else "and fingerprint = ?"
+            values = (sweep.name,) if adopt else (sweep.name, sweep.job.fingerprint)
+            row = None if fresh else db.execute(query.format(same), values).fetchone()
+            definition = json.dumps(sweep.to_json())
+            if row is not None:
+                db.execute(
+                    "update sweeps set definition = ?, fingerprint = ?, change = ? where sweep_id = ?",
+                    (definition, sweep.job.fingerprint, change, row[0]),
+                )
+                return replace(sweep, sweep_id=row[0], version=row[1], state=row[2], created_at=row[3])
+            (newest,) = db.execute("select coalesce(max(version), 0) from sweeps where name = ?", (sweep.name,)).fetchone()
+            cursor = db.execute(
+                "insert into sweeps (name, version, fingerprint, definition, state, created_at, change) values (?, ?, ?, ?, ?, ?, ?)",
+                (sweep.name, newest + 1, sweep.job.fingerprint, definition, "queued", sweep.created_at, change),
+            )
+            return replace(sweep, sweep_id=cursor.lastrowid or 0, version=newest + 1, state="queued")
+
+    def sweep(self, sweep_id: int) -> Sweep:
+        """Give one sweep; StoreError when it was dropped."""
+        found = self._sweeps("where sweep_id = ?", sweep_id)
+        if not found:
+            raise StoreError("This sweep was dropped from the store.")
+        return found[0]
+
+    def sweeps(self, name: str | None = None) -> list[Sweep]:
+        """Give all versions of all sweeps (or of one name), oldest first."""
+        return self._sweeps("") if name is None else self._sweeps("where name = ?", name)
+
+    def _sweeps(self, where: str, *values: Any) -> list[Sweep]:
+        query = f"select definition, sweep_id, name, version, state, message, created_at from sweeps {where} order by sweep_id"
+        names = ("sweep_id", "name", "version", "state", "message", "created_at")
+        return [
+            Sweep.from_json(json.loads(row[0]), **dict(zip(names, row[1:], strict=True)))
+            for row in self.read(query, *values)
+        ]
+
+    def set_state(self, sweep_id: int, state: str, message: str = "") -> None:
+        """Move a sweep to a state of SWEEP_STATES, with a sentence for the header."""
+        now = time.time()
+        with self.write() as (db, change):
+            db.execute(
+                "update sweeps set state = ?, message = ?, change = ?, "
+                "started_at = case when ? = 'running' then coalesce(started_at, ?) else started_at end, "
+                "finished_at = case when ? in ('queued', 'running', 'paused') then null else ? end where sweep_id = ?",
+                (state, message, change, state, now, state, now, sweep_id),
+            )
+
+    def times(self, sweep_id: int) -> tuple[float | None, float | None]:
+        """Give when the sweep first ran and when it ended, UTC seconds."""
+        rows = self.read("select started_at, finished_at from sweeps where sweep_id = ?", sweep_id)
+        return (rows[0][0], rows[0][1]) if rows else (None, None)
+
+    def drop_sweep(self, name: str) -> None:
+        """Forget all versions of a sweep with their trials, reports and requests."""
+        with self.write() as (db, _):
+            db.execute("delete from sweeps where name = ?", (name,))
+
+    # -- trials -----------------------------------------------------------------------------------------------------
+
+    def add_trials(self, sweep: Sweep, new: Sequence[NewTrial]) -> list[Trial]:
+        """Add waiting trials; numbers go on over all versions of the name and are never used twice."""
+        now = time.time()
+        added = []
+        with self.write() as (db, change):
+            (first,) = db.execute("select coalesce(max(number), -1) + 1 from trials where name = ?", (sweep.name,)).fetchone()
+            for number, item in enumerate(new, start=first):
+                path = f"{sweep.name}/{folder.trial_folder(number, item.params)}"
+                cursor = db.execute(
+                    "insert into trials (sweep_id, name, number, params, state, fingerprint, repetition, seed, proposal, folder, "
+                    "queued_at, change) values (?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(sweep.sweep_id, sweep.name, number, json.dumps(encode(item.params)), item.fingerprint),
+                        *(item.repetition, item.seed, item.proposal, path, now, change),
+                    ),
+                )
+                added.append(
+                    Trial(
+                        trial_id=cursor.lastrowid or 0,
+                        sweep_id=sweep.sweep_id,
+                        number=number,
+                        folder=path,
+                        queued_at=now,
+                        change=change,
+                        **item._asdict(),
+                    )
+                )
+        return added
+
+    def start_trial(self, trial_id: int, *, worker: str, pid: int | None, at: float) -> None:
+        """Note that a trial runs."""
+        with self.write() as (db, change):
+            db.execute(
+                f"update trials set state = 'running', worker = ?, pid = ?, started_at = ?, change = ? "
+                f"where trial_id = ? and {_UNFINISHED}",
+                (worker, pid, at, change, trial_id),
+            )
+
+    def add_reports(self, reports: Iterable[Report]) -> None:
+        """Add reports in order; the trial's metrics show the newest values while it runs."""
+        with self.write() as (db, change):
+            for report in reports:
+                db.execute(
+                    "insert into reports (trial_id, attempt, step, metrics, reported_at) values (?, ?, ?, ?, ?)",
+                    (report.trial_id, report.attempt, report.step, json.dumps(report.metrics), report.reported_at),
+                )
+                db.execute(
+                    f"update trials set metrics = ?, change = ? where trial_id = ? and {_UNFINISHED}",
+                    (json.dumps(report.metrics), change, report.trial_id),
+                )
+
+    def finish_trial(self, trial: Trial) -> bool:
+        """Write a trial's end (its state, reason, metrics, error, times). False when it was final already."""
+        assert trial.is_final
+        with self.write() as (db, change):
+            cursor = db.execute(
+                f"update trials set state = ?, reason = ?, metrics = ?, error = ?, traceback = ?, duration_s = ?, "
+                f"started_at = coalesce(started_at, ?), finished_at = ?, peak_memory_gb = ?, worker = ?, change = ? "
+                f"where trial_id = ? and {_UNFINISHED}",
+                (
+                    *(trial.state.value, trial.reason, json.dumps(trial.metrics), trial.error, trial.traceback),
+                    *(trial.duration_s, trial.started_at, trial.finished_at, trial.peak_memory_gb, trial.worker),
+                    *(change, trial.trial_id),
+                ),
+            )
+            return cursor.rowcount == 1
+
+    def requeue(self, trial: Trial, *, reason: str, error: str = "", at: float) -> Trial | None:
+        """Record a failed or lost attempt and put the trial back to waiting; None when it was final already."""
+        with self.write() as (db, change):
+            cursor = db.execute(
+                f"update trials set state = 'waiting', attempt = attempt + 1, metrics = '{{}}', pid = null, started_at = null, "
+                f"change = ? where trial_id = ? and {_UNFINISHED}",
+                (change, trial.trial_id),
+            )
+            if cursor.rowcount == 0:
+                return None
+            db.execute(
+                "insert into attempts (trial_id, attempt, reason, error, worker, started_at, ended_at) values (?, ?, ?, ?, ?, ?, ?)",
+                (trial.trial_id, trial.attempt, reason, error, trial.worker, trial.started_at, at),
+            )
+        return trial.with_(state=TrialState.WAITING, attempt=trial.attempt + 1, metrics={}, pid=None, started_at=None)
+
+    def attempts(self, trial_id: int) -> list[tuple[int, str, str, str]]:
+        """Give the earlier attempts of a trial: attempt, reason, error, worker."""
+        query = "select attempt, reason, error, worker from attempts where trial_id = ? order by attempt"
+        return [tuple(row) for row in self.read(query, trial_id)]
+
+    def rename_fingerprints(self, names: dict[int, str]) -> None:
+        """Give trials (by id) new fingerprints: rows that were adopted by changed code."""
+        with self.write() as (db, change):
+            for trial_id, fingerprint in names.items():
+                db.execute("update trials set fingerprint = ?, change = ? where trial_id = ?", (fingerprint, change, trial_id))
+
+    def trials(self, sweep_id: int, *, since: int = 0) -> list[Trial]:
+        """Give the trials of one version in order of number; with `since`, only those changed after that change."""
+        query = f"select {_TRIAL_COLUMNS} from trials where sweep_id = ? and change > ? order by number"
+        return [_trial(row) for row in self.read(query, sweep_id, since)]
+
+    def trial(self, name: str, number: int) -> Trial | None:
+        """Give one trial of a name by its number, whatever its version."""
+        rows = self.read(f"select {_TRIAL_COLUMNS} from trials where name = ? and number = ?", name, number)
+        return _trial(rows[0]) if rows else None
+
+    def counts(self, sweep_id: int) -> dict[str, int]:
+        """Give the number of trials by state."""
+        return dict(self.read("select state, count(*) from trials where sweep_id = ? group by state", sweep_id))
+
+    def final_count(self, sweep_id: int) -> int:
+        """Give the number of final trials that `-n` counts (all but those a constraint refused)."""
+        states = ", ".join(f"'{s.value}'" for s in FINAL_STATES)
+        query = f"select count(*) from trials where sweep_id = ? and state in ({states}) and reason != 'constraint'"
+        return int(self.read(query, sweep_id)[0][0])
+
+    def reports(self, sweep_id: int) -> list[Report]:
+        """Give all reports of one version in order of arrival."""
+        query = (
+            "select r.trial_id, r.step, r.metrics, r.reported_at, r.attempt from reports r join trials t using (trial_id) "
+            "where t.sweep_id = ? order by r.report_id"
+        )
+        return [Report(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in self.read(query, sweep_id)]
+
+    def change(self) -> int:
+        """Give the number of the newest change."""
+        return int(self.read("select value from clock")[0][0])
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    def request(self, sweep_id: int, key: str, verb: str, **args: Any) -> int:
+        """Ask the driver of `key` for something."""
+        with self.write() as (db, _):
+            cursor = db.execute(
+                "insert into requests (sweep_id, key, verb, args, created_at) values (?, ?, ?, ?, ?)",
+                (sweep_id, key, verb, json.dumps(args), time.time()),
+            )
+            return cursor.lastrowid or 0
+
+    def open_requests(self, key: str) -> list[Request]:
+        """Give what was asked of the drivers of `key` and not answered yet, oldest first."""
+        query = "select request_id, sweep_id, verb, args from requests where key = ? and handled_at is null order by request_id"
+        return [Request(row[0], row[1], row[2], json.loads(row[3])) for row in self.read(query, key)]
+
+    def is_asked(self, sweep_id: int, verb: str) -> bool:
+        """Tell whether a request of this verb for the sweep stands open."""
+        query = "select 1 from requests where sweep_id = ? and verb = ? and handled_at is null limit 1"
+        return bool(self.read(query, sweep_id, verb))
+
+    def close_request(self, request_id: int) -> None:
+        """Note that a request was answered."""
+        with self.write() as (db, _):
+            db.execute("update requests set handled_at = ? where request_id = ?", (time.time(), request_id))
+
+
+def _trial(row: tuple[Any, ...]) -> Trial:
+    names = _TRIAL_COLUMNS.split(", ")
+    data = dict(zip(names, row, strict=True))
+    data["params"] = decode(json.loads(data["params"]))
+    data["metrics"] = json.loads(data["metrics"])
+    data["state"] = TrialState(data["state"])
+    return Trial(**data)
+
+
+def _hint(message: str) -> str:
+    if "full" in message:
+        return " Free some space; nothing that was recorded is lost."
+    if "readonly" in message or "unable to open" in message:
+        return " The folder must be writable; JUPYTER_SWEEP_HOME can name another one."
+    if "not a database" in message or "malformed" in message:
+        return " Move the file away to begin a new store."
+    return ""
+
+
+def _file_system(path: Path) -> str:
+    """Give the type of the file system that holds `path`, from the kernel's mount table; empty where there is none."""
+    try:
+        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    target = str(path.resolve())
+    mounts = [line.split()[1:3] for line in lines]
+    inside = [(point, kind) for point, kind in mounts if target == point or target.startswith(point.rstrip("/") + "/")]
+    return max(inside, key=lambda item: len(item[0]))[1] if inside else ""
