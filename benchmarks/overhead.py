@@ -1,6 +1,6 @@
 """What a trial and a start cost beside raw Dask, in one run. Prints one line a figure: ours, theirs, the ratio.
 
-    python benchmarks/overhead.py [--repeat 3] [noop] [tpe] [use] [cold] [second] [again] [frame] [load]
+python benchmarks/overhead.py [--repeat 3] [noop] [tpe] [use] [cold] [second] [again] [frame] [load]
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def raw_dask() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as cluster,
+        LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+        ) as cluster,
         Client(cluster) as client,
     ):
         client.run(lambda: None)
@@ -70,7 +72,9 @@ def dask_feed(client: Any, job: Callable[..., float], n: int, width: int = WORKE
 
     todo = iter(points(n))
     begin = time.perf_counter()
-    flying = as_completed([client.submit(lambda p: job(**p), next(todo), pure=False) for _ in range(width)], with_results=True)
+    flying = as_completed(
+        [client.submit(lambda p: job(**p), next(todo), pure=False) for _ in range(width)], with_results=True
+    )
     for _ in flying:
         point = next(todo, None)
         if point is not None:
@@ -92,7 +96,9 @@ def ours(job: Callable[..., float], n: int, **options: Any) -> float:
     return seconds
 
 
-def paired(label: str, our: Callable[[], float], their: Callable[[], float], repeat: int, unit: float = 1.0, what: str = "s") -> None:
+def paired(
+    label: str, our: Callable[[], float], their: Callable[[], float], repeat: int, unit: float = 1.0, what: str = "s"
+) -> None:
     our()  # a warm driver on both sides
     pairs = [(our(), their()) for _ in range(repeat)]
     mine, other = (statistics.median(p[i] for p in pairs) * unit for i in (0, 1))
@@ -150,7 +156,8 @@ COLD_DASK = """
 if __name__ == "__main__":
     import time; t = time.perf_counter()
     from distributed import Client, LocalCluster
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+    options = dict(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
         client.submit(lambda a: a, 1).result()
         print(time.perf_counter() - t)
 """
@@ -161,7 +168,13 @@ def in_a_new_process(code: str, **env: str) -> float:
         script = Path(folder, "script.py")
         script.write_text(code)
         done = subprocess.run(
-            [sys.executable, str(script)], cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=True, timeout=120
+            [sys.executable, str(script)],
+            cwd=folder,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
         )
         return float(done.stdout.strip().splitlines()[-1])
 
@@ -179,7 +192,9 @@ def section_second(repeat: int) -> None:
 
     def first_result() -> float:
         begin = time.perf_counter()
-        handle = run(noop, space(), name=f"second-{next(_fresh)}", min="value", n=4, jobs=WORKERS, algo="random", bg=True)
+        handle = run(
+            noop, space(), name=f"second-{next(_fresh)}", min="value", n=4, jobs=WORKERS, algo="random", bg=True
+        )
         while not handle.counts.get("completed"):
             time.sleep(0.002)
         seconds = time.perf_counter() - begin
@@ -188,7 +203,10 @@ def section_second(repeat: int) -> None:
 
     first_result()
     times = [first_result() for _ in range(max(3, repeat))]
-    print(f"{'second sweep in the same kernel to first result':58} ours {statistics.median(times):8.3f} s (aim < 0.3)", flush=True)
+    print(
+        f"{'second sweep in the same kernel to first result':58} ours {statistics.median(times):8.3f} s (aim < 0.3)",
+        flush=True,
+    )
 
 
 def section_again(repeat: int) -> None:
@@ -204,7 +222,10 @@ def section_again(repeat: int) -> None:
         handle = again()
         times.append(time.perf_counter() - begin)
         assert sum(handle.counts.values()) == 1000
-    print(f"{'re-execution of a finished sweep of 1,000 trials':58} ours {statistics.median(times):8.3f} s (aim < 1)", flush=True)
+    print(
+        f"{'re-execution of a finished sweep of 1,000 trials':58} ours {statistics.median(times):8.3f} s (aim < 1)",
+        flush=True,
+    )
 
 
 def section_frame(repeat: int) -> None:
@@ -220,7 +241,10 @@ def section_frame(repeat: int) -> None:
         begin = time.perf_counter()
         assert len(handle.df) == 10_000
         warm.append(time.perf_counter() - begin)
-    print(f"{'.df of 10,000 trials':58} ours {statistics.median(times):8.3f} s, again {statistics.median(warm):.3f} s", flush=True)
+    print(
+        f"{'.df of 10,000 trials':58} ours {statistics.median(times):8.3f} s, again {statistics.median(warm):.3f} s",
+        flush=True,
+    )
 
 
 def section_load(repeat: int) -> None:

@@ -3,14 +3,14 @@
 The definition is what the store keeps and the driver reads; it holds plain data only. The job's code and captured
 values lie in files that `job` names (see `jobs/base.py`), so that a definition can be read without running anything.
 
-The module isn't called `sweep`, because the package gives the function `sweep(name)`, which a submodule of that name would
-replace on its first import.
+The module isn't called `sweep`, because the package gives the function `sweep(name)`, which a submodule of that name
+would replace on its first import.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .jobs.base import JobRef, Resources
@@ -117,6 +117,8 @@ class Sweep:
             values[name] = kind(**{k: v for k, v in values[name].items() if k in allowed})
         values["objectives"] = tuple(Objective(**o) for o in values["objectives"])
         values["tags"] = tuple(values.get("tags", ()))
+        job = values["job"]
+        values["job"] = replace(job, captures=tuple(job.captures), warnings=tuple(job.warnings))
         return cls(**values)
 
 

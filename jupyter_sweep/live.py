@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .definition import Sweep
 from .errors import StoreError, SweepError, suggest
 from .jobs.base import Job
 from .runner import inline, launch
@@ -21,7 +22,6 @@ from .snapshot import Snapshot
 from .space.fingerprint import fingerprint
 from .store import folder, leases
 from .store.sqlite import Store
-from .definition import Sweep
 from .trial import Report, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ START_GRACE_S = 10.0
 
 
 def home(where: str | os.PathLike[str] | None = None) -> Path:
-    """Give the folder that holds the sweeps: JUPYTER_SWEEP_HOME, else `sweeps` under `where` (the working directory)."""
+    """Give the folder that holds the sweeps: JUPYTER_SWEEP_HOME, else `sweeps` under `where` or the cwd."""
     named = os.environ.get("JUPYTER_SWEEP_HOME")
     return Path(named).expanduser().absolute() if named else Path(where or os.getcwd()).absolute() / "sweeps"
 
@@ -125,7 +125,7 @@ class Handle:
 
     @property
     def df(self) -> pandas.DataFrame:
-        """One row a trial: number, version, state, reason, parameters, metrics, duration_s, attempt, repetition, worker, error."""
+        """One row a trial: number, version, state, reason, parameters, metrics, duration_s, attempt, repetition, ..."""
         from .results.frame import trials_frame
 
         return trials_frame(self.definition, self.trials())
@@ -163,7 +163,7 @@ class Handle:
         """Plots that give matplotlib Axes: .history() .parallel() .curves() .importance() .slice() ..."""
         from .results.plots import Plots
 
-        return Plots(lambda: (self.definition, self.trials(), self.reports()))
+        return Plots(lambda: (self.definition, self.trials()), self.reports)
 
     def trial(self, number: int) -> Trial:
         """Give one trial by its number.
@@ -175,7 +175,9 @@ class Handle:
         """
         found = self._store.trial(self.name, int(number))
         if found is None:
-            raise SweepError(f"Sweep {self.name!r} has no trial {number}; it has {sum(self.counts.values())} in this version.")
+            raise SweepError(
+                f"Sweep {self.name!r} has no trial {number}; it has {sum(self.counts.values())} in this version."
+            )
         return found
 
     def log(self, number: int) -> str:
@@ -195,7 +197,9 @@ class Handle:
         winner = self.best
         number = trial if trial is not None else (None if winner is None else winner.trial)
         if number is None:
-            raise SweepError(f"Sweep {self.name!r} has no completed trial yet; load(name, trial=NUMBER) takes another one.")
+            raise SweepError(
+                f"Sweep {self.name!r} has no completed trial yet; load(name, trial=NUMBER) takes another one."
+            )
         return load(self._store.home / self.trial(number).folder, name)
 
     def snapshot(self, since: int = 0) -> dict[str, Any]:
@@ -232,7 +236,7 @@ class Handle:
         run(self._store, self.definition, cwd=os.getcwd())
 
     def wait(self, timeout_s: float | None = None, *, on_revival: Callable[[str], None] | None = None) -> bool:
-        """Wait for the end (or pause) of the sweep; False when `timeout_s` was over first. A dead driver is started again."""
+        """Wait for the end or pause of the sweep; False when `timeout_s` was over first. A dead driver is replaced."""
         limit = None if timeout_s is None else time.monotonic() + timeout_s
         while not self.ended:
             if limit is not None and time.monotonic() > limit:
@@ -307,7 +311,7 @@ class Handle:
             self._store.request(self.sweep_id, key, verb)
 
 
-# -- starting and finding -------------------------------------------------------------------------------------------------
+# -- starting and finding ---------------------------------------------------------------------------------------------
 
 
 def start(
@@ -368,7 +372,9 @@ def driver_key(store: Store, sweep: Sweep) -> str:
     return launch.driver_key(sweep.executor) if owner is None else owner.key
 
 
-def sweep(name: str | None = None, *, version: int | None = None, folder: str | os.PathLike[str] | None = None) -> Handle:
+def sweep(
+    name: str | None = None, *, version: int | None = None, folder: str | os.PathLike[str] | None = None
+) -> Handle:
     """Give the handle of a sweep: its newest version, or `version`; without a name the one started last.
 
     Parameters
@@ -390,7 +396,9 @@ def sweep(name: str | None = None, *, version: int | None = None, folder: str | 
     if not found and version is not None and any(s.name == wanted for s in everything):
         raise SweepError(f"Sweep {wanted!r} has no version {version}.")
     if not found:
-        raise SweepError(f"There is no sweep {wanted!r} in {store.home}.{suggest(wanted, {s.name for s in everything})}")
+        raise SweepError(
+            f"There is no sweep {wanted!r} in {store.home}.{suggest(wanted, {s.name for s in everything})}"
+        )
     return Handle(store, _newest(store, found).sweep_id)
 
 
@@ -427,8 +435,11 @@ def _with_total(store: Store, sweep: Sweep, old: Sweep | None) -> Sweep:
 
 
 def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
-    """Tell whether a sweep that ended needs nothing more: its count is reached, or nothing that limits it was changed."""
-    if old.state not in ("finished", "failed", "stopped", "interrupted") or new.budget.repetitions > old.budget.repetitions:
+    """Tell whether a sweep that ended needs nothing more: its count is reached, or nothing that limits it changed."""
+    if (
+        old.state not in ("finished", "failed", "stopped", "interrupted")
+        or new.budget.repetitions > old.budget.repetitions
+    ):
         return False
     wanted = new.budget.max_trials
     if wanted is not None and store.final_count(new.sweep_id) >= wanted * new.budget.repetitions:
@@ -441,10 +452,17 @@ def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
 
 
 def _rename_adopted(store: Store, sweep: Sweep) -> None:
+    """Give the rows of the earlier version the identity that they have under the new code.
+
+    A parameter that they lack, because it was added since, counts as being at its default.
+    """
     names = {
-        t.trial_id: fingerprint(sweep.space, t.params, t.repetition, sweep.job.fingerprint)
+        t.trial_id: fingerprint(
+            sweep.space,
+            sweep.space.complete(lambda p, t=t: t.params.get(p.name, p.start)),  # type: ignore[misc]
+            t.repetition,
+            sweep.job.fingerprint,
+        )
         for t in store.trials(sweep.sweep_id)
     }
     store.rename_fingerprints(names)
-
-

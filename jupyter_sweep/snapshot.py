@@ -1,7 +1,7 @@
 """Plain data for the views: one dictionary with the state of a sweep and the rows that changed.
 
-It is what a widget, the sidebar and the command line draw from, so that they show the same. Its cost grows with the rows
-that changed, not with the sweep: the running totals come from the store's indexes and the handle's cache.
+It is what a widget, the sidebar and the command line draw from, so that they show the same. Its cost grows with the
+rows that changed, not with the sweep: the running totals come from the store's indexes and the handle's cache.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import statistics
 import time
 from typing import Any
 
+from .definition import Sweep
 from .results.best import find_best
 from .space.codec import encode
 from .store import leases
 from .store.sqlite import Store
-from .definition import Sweep
 from .trial import Trial, TrialState
 
 _RECENT = 30
@@ -33,7 +33,7 @@ class Snapshot:
         return {
             "change": self.change,
             "sweep": self._header(),
-            "columns": {"params": list(self.sweep.space.parameters), "metrics": self._metrics()},
+            "columns": {"params": self.sweep.space.names, "metrics": self._metrics()},
             "counts": self.store.counts(self.sweep.sweep_id),
             "progress": self._progress(),
             "best": self._best(),
@@ -96,7 +96,9 @@ class Snapshot:
 
     def _eta(self, left: int | None) -> float | None:
         """Give the seconds to go: what is left times the recent mean duration, over the trials that run at once."""
-        recent = sorted((t for t in self.trials.values() if t.duration_s is not None), key=lambda t: -t.change)[:_RECENT]
+        recent = sorted((t for t in self.trials.values() if t.duration_s is not None), key=lambda t: -t.change)[
+            :_RECENT
+        ]
         if not left or not recent or self.owner is None:
             return None
         at_once = min(self.sweep.budget.parallel or self.owner.slots or 1, self.owner.slots or 1)

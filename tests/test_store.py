@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -89,9 +90,14 @@ def test_a_final_trial_never_changes(store: Store, state: TrialState) -> None:
 
 def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
     sweep = store.create_sweep(a_sweep())
-    with pytest.raises(RuntimeError), store.batch():
-        store.add_trials(sweep, [new(0)])
-        raise RuntimeError("between two lines")
+
+    def write_and_fail() -> None:
+        with store.batch():
+            store.add_trials(sweep, [new(0)])
+            raise RuntimeError("between two lines")
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
     assert store.trials(sweep.sweep_id) == []
     assert store.add_trials(sweep, [new(1)])[0].number == 0
 
@@ -232,7 +238,8 @@ def test_a_sweep_has_one_owner_until_that_process_is_dead(store: Store) -> None:
     sweep = store.create_sweep(a_sweep())
     code = (
         "import sys; from jupyter_sweep.store import leases; from jupyter_sweep.store.sqlite import Store;"
-        "s = Store(sys.argv[1]); d = leases.register(s, 'other'); print(leases.claim(s, int(sys.argv[2]), d), flush=True);"
+        "s = Store(sys.argv[1]); d = leases.register(s, 'other');"
+        "print(leases.claim(s, int(sys.argv[2]), d), flush=True);"
         "sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(store.home), str(sweep.sweep_id)]
@@ -256,12 +263,8 @@ def test_a_driver_with_an_unanswered_request_does_not_sign_off(store: Store) -> 
 
 def test_a_store_in_use_on_another_host_is_told(store: Store) -> None:
     with store.write() as (db, _):
-        import time
-
-        db.execute(
-            "insert into drivers (key, host, pid, process_started, started_at, heartbeat_at) values ('k', 'elsewhere', 1, 0, 0, ?)",
-            (time.time(),),
-        )
+        columns = "key, host, pid, process_started, started_at, heartbeat_at"
+        db.execute(f"insert into drivers ({columns}) values ('k', 'elsewhere', 1, 0, 0, ?)", (time.time(),))
     with pytest.raises(StoreError, match="elsewhere"):
         leases.refuse_second_host(store)
 

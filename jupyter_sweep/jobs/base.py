@@ -12,7 +12,7 @@ A job lies in the store's folder as two files (and one file a large buffer), wri
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class JobRef:
     fingerprint: str
     file: str
     source: str = ""
-    captures: tuple[dict[str, object], ...] | list[dict[str, object]] = ()
-    warnings: tuple[str, ...] | list[str] = ()
+    captures: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Job(Protocol):

@@ -8,6 +8,7 @@ two notebooks that use one folder both get on.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -22,7 +23,6 @@ from ..errors import SweepError
 from ..executors.base import Executor
 from ..store import leases
 from ..store.sqlite import Request, Store
-from ..definition import Sweep
 from .loop import Loop
 from .resume import release_orphans
 
@@ -105,7 +105,8 @@ class Driver:
         if not events:
             return
         for loop in list(self.loops.values()):
-            self._guard(loop, lambda loop=loop: loop.handle([e for e in events if e.trial_id in loop.flying]))  # type: ignore[misc]
+            mine = [event for event in events if event.trial_id in loop.flying]
+            self._guard(loop, functools.partial(loop.handle, mine))
 
     def _share_out_slots(self) -> None:
         hungry = list(self.loops.values())
@@ -128,7 +129,11 @@ class Driver:
 
     def _describe(self) -> None:
         leases.describe(
-            self.store, self.driver_id, slots=self.executor.slots, dashboard=self.executor.dashboard or "", where=self.executor.name
+            self.store,
+            self.driver_id,
+            slots=self.executor.slots,
+            dashboard=self.executor.dashboard or "",
+            where=self.executor.name,
         )
 
     def _keep_alive(self) -> bool:

@@ -1,7 +1,7 @@
 """`--on inline`: the loop in this very process, one trial at a time, for the debugger. No driver, no cluster.
 
-The store is the same, so a sweep may begin inline and go on elsewhere. This process enters itself as the sweep's driver,
-so that no other takes the sweep over meanwhile.
+The store is the same, so a sweep may begin inline and go on elsewhere. This process enters itself as the sweep's
+driver, so that no other takes the sweep over meanwhile.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import time
 
 from .. import plugins
+from ..definition import Sweep
 from ..errors import SweepError
 from ..store import leases
 from ..store.sqlite import Store
-from ..definition import Sweep
 from .loop import Loop
 from .resume import release_orphans
 

@@ -1,8 +1,8 @@
 """Start a driver process that nobody's death takes along, and hand it what trials need to know of their starter.
 
-The driver must not be a descendant of the kernel: Jupyter ends a kernel's whole process tree on restart. So a shell that
-ends at once starts it in a session of its own. Environment and working directory of the process that starts or resumes a
-sweep go into a file that only the user can read, because a warm driver has those of an earlier one.
+The driver must not be a descendant of the kernel: Jupyter ends a kernel's whole process tree on restart. So a shell
+that ends at once starts it in a session of its own. Environment and working directory of the process that starts or
+resumes a sweep go into a file that only the user can read, because a warm driver has those of an earlier one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+from ..definition import Spec
 from ..errors import StoreError
 from ..store import folder, leases
 from ..store.sqlite import Store
-from ..definition import Spec
 
 #: How long a new driver may take to enter itself in the store.
 START_S = 60.0
@@ -87,4 +87,6 @@ def wait_for_driver(store: Store, key: str) -> leases.Driver:
             return driver
         time.sleep(0.02)
     log = log_path(store.home, key)
-    raise StoreError(f"The driver didn't start within {START_S:.0f} s. Its log, {log}, ends with:\n{folder.read_log(log, 2000)}")
+    raise StoreError(
+        f"The driver didn't start within {START_S:.0f} s. Its log, {log}, ends with:\n{folder.read_log(log, 2000)}"
+    )

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import count
 from ..definition import Sweep
+from ..errors import count
 from ..trial import Trial, TrialState
 
 #: Attempts that a trial may lose to dying workers, beside the attempts of `--retry`.

@@ -1,9 +1,9 @@
 """The loop of one sweep: ask, submit, record, prune, tell. Proposer, pruner, executor and store meet only here.
 
-**Store first, then act.** Every event is written, in one transaction with those that came with it, before the proposer or
-the pruner hears of it; every trial is written before it is submitted. A process killed between any two lines leaves a
-store from which `resume.rebuild` goes on. The loop itself never waits: whoever drives it (the driver process, or the
-kernel with `--on inline`) fetches the events and calls `handle`, `obey`, `submit` and `settle` in turn.
+**Store first, then act.** Every event is written, in one transaction with those that came with it, before the
+proposer or the pruner hears of it; every trial is written before it is submitted. A process killed between any two
+lines leaves a store from which `resume.rebuild` goes on. The loop itself never waits: whoever drives it (the driver
+process, or the kernel with `--on inline`) fetches the events and calls `handle`, `obey`, `submit` and `settle` in turn.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..definition import Sweep
 from ..errors import SweepError, count
 from ..executors.base import Event, Executor, Finished, Lost, Reported, Started, Task
 from ..space.codec import encode
 from ..store import folder
 from ..store.sqlite import NewTrial, Store
-from ..definition import Sweep
 from ..trial import Report, Trial, TrialState
 from . import limits
 from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
@@ -157,10 +157,10 @@ class Loop:
     def width(self) -> int:
         """Batches that may be out at once.
 
-        Proposers that wait for results get no more than there are slots, because a trial that waits in a queue was decided
-        too early. The others keep one batch a slot in reserve, unless `--jobs` holds them below the slots.
+        Proposers that wait for results get no more than there are slots, because a trial that waits in a queue was
+        decided too early. The others keep one batch a slot in reserve, unless `--jobs` holds them below the slots.
         """
-        slots = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
+        slots: int = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
         return slots if self.history.proposer.adaptive or slots < self.executor.slots else 2 * slots
 
     def submit(self) -> bool:
@@ -188,7 +188,7 @@ class Loop:
 
     def _take(self, n: int) -> list[Trial]:
         waiting = self.history.waiting
-        if len(waiting) < n and self._canary is None or not waiting:
+        if (len(waiting) < n and self._canary is None) or not waiting:
             self._propose(n - len(waiting))
         return [waiting.popleft() for _ in range(min(n, len(waiting)))]
 
@@ -199,7 +199,11 @@ class Loop:
             return
         new: list[NewTrial] = []
         for proposal in self.history.proposer.ask(wanted):
-            fresh = [t for t in new_trials(self.sweep, proposal.params, proposal.index) if t.fingerprint not in self.history.known]
+            fresh = [
+                t
+                for t in new_trials(self.sweep, proposal.params, proposal.index)
+                if t.fingerprint not in self.history.known
+            ]
             self.history.known.update(t.fingerprint for t in fresh)
             new += fresh
         self._add(new)

@@ -1,7 +1,8 @@
 """Rebuild what a driver keeps in memory from the store, for every algorithm alike: nothing is ever unpickled.
 
-A fresh proposer is told every trial in order of number (unfinished ones as running), a fresh pruner is shown every report
-in order of arrival. Both are functions of what they were told, so a sweep that was killed goes on as if it had not been.
+A fresh proposer is told every trial in order of number (unfinished ones as running), a fresh pruner is shown every
+report in order of arrival. Both are functions of what they were told, so a sweep that was killed goes on as if it had
+not been.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import plugins
+from ..definition import Sweep
 from ..space.codec import key
 from ..space.fingerprint import fingerprint, seed_for
 from ..store.sqlite import NewTrial, Store
-from ..definition import Sweep
 from ..trial import Metrics, Params, Trial, TrialState
 from .limits import Tally
 
@@ -133,7 +134,7 @@ def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
 
 
 def _end_leftover(pid: int) -> None:
-    """Kill the process group of a trial whose driver is dead, if the pid still belongs to one of our trial processes."""
+    """Kill the process group of a trial whose driver is dead, if the pid is still that of one of our processes."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

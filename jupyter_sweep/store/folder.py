@@ -3,7 +3,7 @@
     sweeps.db                     the only truth
     NAME/0017-lr=0.01_opt=sgd/    one trial: params.json, log.txt, metrics.json, saved artifacts
     .data/                        jobs and captured buffers, named by content
-    .driver/                      driver logs; launch-ID.json: environment and folder of the process that started a sweep
+    .driver/                      driver logs; launch-ID.json: environment and folder of whoever started a sweep
     .stages/                      results of stage(), shared by trials
 
 The name of a trial's folder is decoration: the store keeps the path, nobody parses it. JSON files are written aside and
@@ -35,7 +35,7 @@ def make_private(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The folder {folder} can't be made: {error.strerror or error}. Free space or permissions there are needed; "
+            f"The folder {folder} can't be made: {error.strerror or error}. Space and permissions there are needed; "
             "JUPYTER_SWEEP_HOME can name another folder."
         ) from error
     return folder
@@ -89,7 +89,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def remove_unused_data(home: Path, jobs: list[str], *, older_than_s: float = 3600.0) -> None:
-    """Remove job and buffer files that no sweep names; young ones stay, since a sweep may just be starting with them."""
+    """Remove job and buffer files that no sweep names; young ones stay: a sweep may just be starting with them."""
     data = home / DATA
     used = set(jobs)
     for name in jobs:

@@ -81,7 +81,8 @@ def describe(store: Store, driver_id: int, *, slots: int, dashboard: str, where:
     """Write what the driver runs on, for the header."""
     with store.write() as (db, _):
         db.execute(
-            "update drivers set slots = ?, dashboard = ?, where_text = ? where driver_id = ?", (slots, dashboard, where, driver_id)
+            "update drivers set slots = ?, dashboard = ?, where_text = ? where driver_id = ?",
+            (slots, dashboard, where, driver_id),
         )
 
 
@@ -89,7 +90,9 @@ def sign_off(store: Store, driver_id: int) -> bool:
     """End the driver's row, unless something was asked of it meanwhile: then False, and it must go on."""
     with store.write() as (db, _):
         (key,) = db.execute("select key from drivers where driver_id = ?", (driver_id,)).fetchone()
-        asked = db.execute("select 1 from requests where key = ? and handled_at is null and verb = 'run'", (key,)).fetchone()
+        asked = db.execute(
+            "select 1 from requests where key = ? and handled_at is null and verb = 'run'", (key,)
+        ).fetchone()
         if asked:
             return False
         db.execute("update drivers set ended_at = ? where driver_id = ?", (time.time(), driver_id))
@@ -120,7 +123,8 @@ def owner(store: Store, sweep_id: int) -> Driver | None:
     """Give the live driver that owns a sweep, or None."""
     columns = ", ".join("d." + c for c in _COLUMNS.split(", "))
     rows = store.read(
-        f"select {columns} from sweeps s join drivers d on d.driver_id = s.owner where s.sweep_id = ? and d.ended_at is null", sweep_id
+        f"select {columns} from sweeps s join drivers d on d.driver_id = s.owner where s.sweep_id = ? and d.ended_at is null",
+        sweep_id,
     )
     driver = Driver(*rows[0]) if rows else None
     return driver if driver is not None and driver.alive else None

@@ -2,12 +2,12 @@
 
 Laws. Only the driver that owns a sweep (or the kernel, with `--on inline`) writes its trials; everybody else writes
 definitions and requests. A final trial never changes: `finish_trial` and `requeue` touch unfinished rows only.
-Two unfinished-or-kept trials of one version never share a fingerprint (a unique index, not a convention). Each method is
-one short transaction (`begin immediate`); `batch()` joins several into one. Connections belong to threads.
+Two unfinished-or-kept trials of one version never share a fingerprint (a unique index, not a convention). Each method
+is one short transaction (`begin immediate`); `batch()` joins several into one. Connections belong to threads.
 
-WAL with `synchronous=normal` costs about 50 us a committed write and may lose the last transactions in a power cut, never
-consistency; a trial lost that way is run again. WAL needs shared memory between processes, which network file systems
-don't give: there the rollback journal is used (`Store.notice` says so).
+WAL with `synchronous=normal` costs about 50 us a committed write and may lose the last transactions in a power cut,
+never consistency; a trial lost that way is run again. WAL needs shared memory between processes, which network file
+systems don't give: there the rollback journal is used (`Store.notice` says so).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..definition import Sweep
 from ..errors import StoreError
 from ..space.codec import decode, encode
-from ..definition import Sweep
 from ..trial import FINAL_STATES, Params, Report, Trial, TrialState
 from . import folder
 from .schema import APPLICATION_ID, MIGRATIONS
@@ -87,9 +87,12 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+            self._refuse_foreign(connection)
             on_network = _file_system(self.home) in _NETWORK
             if on_network:
-                self.notice = f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
+                self.notice = (
+                    f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
+                )
             connection.execute(f"pragma journal_mode={'delete' if on_network else 'wal'}")
             connection.execute(f"pragma synchronous={'full' if on_network else 'normal'}")
             connection.execute("pragma foreign_keys=on")
@@ -105,18 +108,22 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise StoreError(f"The store {self.path} can't be used: {error}.{_hint(str(error))}") from error
 
-    def _migrate(self) -> None:
-        db = self._db
-        version = db.execute("pragma user_version").fetchone()[0]
+    def _refuse_foreign(self, db: sqlite3.Connection) -> None:
+        """Look at a file before anything is written to it, even the mode of its journal."""
         identity = db.execute("pragma application_id").fetchone()[0]
+        version = db.execute("pragma user_version").fetchone()[0]
         empty = db.execute("select count(*) from sqlite_master").fetchone()[0] == 0
         if not empty and identity != APPLICATION_ID:
             raise StoreError(f"{self.path} is a database of another program. Move it away or set JUPYTER_SWEEP_HOME.")
         if version > len(MIGRATIONS):
             raise StoreError(
-                f"{self.path} was written by a newer release (schema {version}, this release knows up to {len(MIGRATIONS)}). "
+                f"{self.path} was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)}). "
                 "Upgrade jupyter-sweep in this environment."
             )
+
+    def _migrate(self) -> None:
+        db = self._db
+        version = db.execute("pragma user_version").fetchone()[0]
         if version == len(MIGRATIONS):
             return
         db.execute("begin immediate")
@@ -196,7 +203,9 @@ class Store:
                     (definition, sweep.job.fingerprint, change, row[0]),
                 )
                 return replace(sweep, sweep_id=row[0], version=row[1], state=row[2], created_at=row[3])
-            (newest,) = db.execute("select coalesce(max(version), 0) from sweeps where name = ?", (sweep.name,)).fetchone()
+            (newest,) = db.execute(
+                "select coalesce(max(version), 0) from sweeps where name = ?", (sweep.name,)
+            ).fetchone()
             cursor = db.execute(
                 "insert into sweeps (name, version, fingerprint, definition, state, created_at, change) values (?, ?, ?, ?, ?, ?, ?)",
                 (sweep.name, newest + 1, sweep.job.fingerprint, definition, "queued", sweep.created_at, change),
@@ -250,7 +259,9 @@ class Store:
         now = time.time()
         added = []
         with self.write() as (db, change):
-            (first,) = db.execute("select coalesce(max(number), -1) + 1 from trials where name = ?", (sweep.name,)).fetchone()
+            (first,) = db.execute(
+                "select coalesce(max(number), -1) + 1 from trials where name = ?", (sweep.name,)
+            ).fetchone()
             for number, item in enumerate(new, start=first):
                 path = f"{sweep.name}/{folder.trial_folder(number, item.params)}"
                 cursor = db.execute(
@@ -337,7 +348,9 @@ class Store:
         """Give trials (by id) new fingerprints: rows that were adopted by changed code."""
         with self.write() as (db, change):
             for trial_id, fingerprint in names.items():
-                db.execute("update trials set fingerprint = ?, change = ? where trial_id = ?", (fingerprint, change, trial_id))
+                db.execute(
+                    "update trials set fingerprint = ?, change = ? where trial_id = ?", (fingerprint, change, trial_id)
+                )
 
     def trials(self, sweep_id: int, *, since: int = 0) -> list[Trial]:
         """Give the trials of one version in order of number; with `since`, only those changed after that change."""
