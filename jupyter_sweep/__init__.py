@@ -1,7 +1,7 @@
 """Hyperparameter sweeps over an ordinary notebook cell.
 
     %load_ext jupyter_sweep
-    from jupyter_sweep import loguniform, uniform, randint, choice, require, report, seed, folds, stage, save, checkpoint, sweep
+    from jupyter_sweep import loguniform, uniform, randint, choice, require, report, seed, save, sweep
 
 Names are looked up when they are first used, so that importing the package loads nothing heavy. The extension joins the
 two faces of a notebook, magics and view, here, because a face imports no other.
@@ -13,35 +13,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .errors import SweepError as SweepError
-    from .live import run as run
-    from .live import sweep as sweep
-    from .proposers.base import proposer as proposer
-    from .space.parameter import Choice as Choice
-    from .space.parameter import Fixed as Fixed
-    from .space.parameter import Float as Float
-    from .space.parameter import Int as Int
-    from .space.parameter import LogNormal as LogNormal
-    from .space.parameter import Normal as Normal
-    from .space.parameter import Ordinal as Ordinal
-    from .space.space import Space as Space
-    from .vocabulary import checkpoint as checkpoint
-    from .vocabulary import choice as choice
-    from .vocabulary import folds as folds
-    from .vocabulary import lognormal as lognormal
-    from .vocabulary import lograndint as lograndint
-    from .vocabulary import loguniform as loguniform
-    from .vocabulary import normal as normal
-    from .vocabulary import ordinal as ordinal
-    from .vocabulary import randint as randint
-    from .vocabulary import report as report
-    from .vocabulary import require as require
-    from .vocabulary import save as save
-    from .vocabulary import seed as seed
-    from .vocabulary import stage as stage
-    from .vocabulary import uniform as uniform
+    from .errors import SweepError
+    from .live import Handle, run, sweep
+    from .magics.view import Seen
+    from .proposers.base import proposer
+    from .space.parameter import Choice, Fixed, Float, Int, LogNormal, Normal, Ordinal
+    from .space.space import Space
+    from .vocabulary import (
+        checkpoint,
+        choice,
+        folds,
+        lognormal,
+        lograndint,
+        loguniform,
+        normal,
+        ordinal,
+        randint,
+        report,
+        require,
+        save,
+        seed,
+        stage,
+        uniform,
+    )
 
 __version__ = "0.1.0"
 
@@ -58,11 +56,37 @@ _MODULES = {
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = [  # noqa: PLE0604 -- the names are in the table above
+__all__ = [
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "LogNormal",
+    "Normal",
+    "Ordinal",
+    "Space",
+    "SweepError",
     "__version__",
+    "checkpoint",
+    "choice",
+    "folds",
     "load_ipython_extension",
+    "lognormal",
+    "lograndint",
+    "loguniform",
+    "normal",
+    "ordinal",
+    "proposer",
+    "randint",
+    "report",
+    "require",
+    "run",
+    "save",
+    "seed",
+    "stage",
+    "sweep",
+    "uniform",
     "unload_ipython_extension",
-    *_MODULE_OF,
 ]
 
 
@@ -79,15 +103,29 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+class _View:
+    """The view of `widgets`, loaded when a sweep is first shown: ipywidgets takes longer than the whole extension."""
+
+    def show(self, handle: Handle) -> None:
+        from .widgets.view import show
+
+        show(handle)
+
+    def watch(self, handle: Handle, *, on_interrupt: Callable[[int], bool], each: Callable[[], str]) -> Awaitable[Seen]:
+        from .widgets.view import watch
+
+        return watch(handle, on_interrupt=on_interrupt, each=each)
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Give a shell `%%sweep`, `%sweep` and their completion; called by ``%load_ext jupyter_sweep``."""
     from .magics import load
 
-    load(shell)
+    load(shell, _View())
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take away what `load_ipython_extension` gave; running sweeps go on."""
+    """Take away what `load_ipython_extension` gave; sweeps that run go on."""
     from .magics import unload
 
     unload(shell)

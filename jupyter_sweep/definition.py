@@ -65,6 +65,9 @@ class Budget:
 #: What a sweep as a whole can be; "paused", "stopped", "interrupted", "failed" and "finished" can all be resumed.
 SWEEP_STATES = ("queued", "running", "paused", "stopped", "interrupted", "failed", "finished")
 
+#: States in which a driver has the sweep, or is about to have it.
+ACTIVE_STATES = ("queued", "running")
+
 
 @dataclass(frozen=True)
 class Sweep:

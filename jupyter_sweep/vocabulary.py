@@ -27,6 +27,9 @@ from .space.parameter import UNSET, Choice, Float, Int, LogNormal, Normal, Ordin
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Keywords of `report` that name the step when `step=` is not given.
+STEP_NAMES = ("epoch", "iter", "round", "fold")
+
 #: The words that stand for a range, by name.
 RANGES: dict[str, Callable[..., Any]] = {}
 

@@ -12,13 +12,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from ..definition import Spec
-from ..errors import StoreError
+from ..definition import Spec, Sweep
 from ..store import folder, leases
 from ..store.sqlite import Store
+from . import inline
 
 #: How long a new driver may take to enter itself in the store.
 START_S = 60.0
@@ -30,6 +29,26 @@ def driver_key(executor: Spec) -> str:
     stamp = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
     text = json.dumps([str(executor), sys.executable, str(package), stamp])
     return f"{executor.name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+def key_to_ask(store: Store, sweep: Sweep) -> str:
+    """Name the driver to ask: the one that owns the sweep, else the one that this process would start."""
+    owner = leases.owner(store, sweep.sweep_id)
+    return driver_key(sweep.executor) if owner is None else owner.key
+
+
+def begin(store: Store, sweep: Sweep, *, cwd: str) -> None:
+    """Ask a driver for a stored sweep, starting one if there is none; `--on inline` runs it here and now."""
+    path = write_launch(store.home, sweep.sweep_id, cwd)
+    if sweep.executor.name == "inline":
+        inline.run(store, sweep, path)
+        return
+    key = key_to_ask(store, sweep)
+    with store.batch():
+        if leases.owner(store, sweep.sweep_id) is None:
+            store.set_state(sweep.sweep_id, "queued")
+        store.request(sweep.sweep_id, key, "run", launch=path)
+    ensure_driver(store, key, sweep.executor, slots=sweep.budget.parallel)
 
 
 def write_launch(home: Path, sweep_id: int, cwd: str) -> str:
@@ -70,23 +89,3 @@ def ensure_driver(store: Store, key: str, executor: Spec, *, slots: int | None) 
             check=True,
             timeout=START_S,
         )
-
-
-def wait_for_driver(store: Store, key: str) -> leases.Driver:
-    """Wait until the driver of `key` has registered.
-
-    Raises
-    ------
-    StoreError
-        When it hasn't within START_S; the message ends with its log.
-    """
-    limit = time.monotonic() + START_S
-    while time.monotonic() < limit:
-        driver = leases.live_driver(store, key)
-        if driver is not None:
-            return driver
-        time.sleep(0.02)
-    log = log_path(store.home, key)
-    raise StoreError(
-        f"The driver didn't start within {START_S:.0f} s. Its log, {log}, ends with:\n{folder.read_log(log, 2000)}"
-    )

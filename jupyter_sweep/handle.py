@@ -1,0 +1,301 @@
+"""`Handle`: one version of a sweep, to look at and to steer.
+
+A handle reads the store and writes requests; it holds no state that could not be read again, so that any number of
+kernels, the command line and the server may look at one sweep at once, also while it runs, also when the kernel that
+started it is gone. It keeps a cache of the trials it has seen and asks the store only for what changed since.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .definition import ACTIVE_STATES, Sweep
+from .errors import StoreError, SweepError
+from .runner import launch
+from .snapshot import Snapshot
+from .store import folder, leases
+from .store.sqlite import Store
+from .trial import Report, Trial
+
+if TYPE_CHECKING:
+    import pandas
+
+    from .results.best import Best
+    from .results.plots import Plots
+
+_POLL_S = 0.05
+#: A driver that dies so often without finishing a trial in between is not started again.
+MAX_REVIVALS = 5
+#: How long a driver that was just started may take to enter itself in the store.
+START_GRACE_S = 10.0
+
+
+class Handle:
+    """One version of a sweep, as `sweep(name)` gives it."""
+
+    def __init__(self, store: Store, sweep_id: int) -> None:
+        self._store = store
+        self.sweep_id = sweep_id
+        self._trials: dict[int, Trial] = {}
+        self._change = 0
+        self._revivals = 0
+        self._finals_then = 0
+        self._alone_since: float | None = None
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {state}" for state, n in self.counts.items())
+        return f"<sweep {self.name!r} version {self.version}: {self.state}; {counts or 'no trials'}>"
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def definition(self) -> Sweep:
+        """The definition as the store holds it now."""
+        return self._store.sweep(self.sweep_id)
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def version(self) -> int:
+        return self.definition.version
+
+    @property
+    def versions(self) -> list[Handle]:
+        """Handles of all versions of this name, oldest first."""
+        return [Handle(self._store, s.sweep_id) for s in self._store.sweeps(self.name)]
+
+    @property
+    def state(self) -> str:
+        """One of queued, running, paused, stopped, interrupted, failed, finished."""
+        return self.definition.state
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing runs and nothing was asked of a driver that it hasn't answered."""
+        return self.state not in ACTIVE_STATES and not self._store.is_asked(self.sweep_id, "run")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials by state."""
+        return self._store.counts(self.sweep_id)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the trials' folders."""
+        return self._store.home / self.name
+
+    @property
+    def driver(self) -> int | None:
+        """Process id of the driver that owns the sweep, or None."""
+        owner = leases.owner(self._store, self.sweep_id)
+        return None if owner is None else owner.pid
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the Dask dashboard while the sweep runs, else ""."""
+        owner = leases.owner(self._store, self.sweep_id)
+        return "" if owner is None else owner.dashboard
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def trials(self) -> list[Trial]:
+        """Give all trials of this version in order of number."""
+        self._refresh()
+        return sorted(self._trials.values(), key=lambda t: t.number)
+
+    def reports(self) -> list[Report]:
+        """Give all reports of this version in order of arrival."""
+        return self._store.reports(self.sweep_id)
+
+    @property
+    def df(self) -> pandas.DataFrame:
+        """One row a trial: number, version, state, reason, parameters, metrics, duration_s, attempt, repetition, ..."""
+        from .results.frame import trials_frame
+
+        return trials_frame(self.definition, self.trials())
+
+    @property
+    def curves(self) -> pandas.DataFrame:
+        """One row a report: number, step, reported_at (UTC seconds) and the metrics."""
+        from .results.frame import curves_frame
+
+        return curves_frame(self.trials(), self.reports())
+
+    @property
+    def configs(self) -> pandas.DataFrame:
+        """One row a configuration: its parameters and mean, sd, n, ci_low, ci_high of the first target."""
+        from .results.frame import configs_frame
+
+        return configs_frame(self.definition, self.trials())
+
+    @property
+    def best(self) -> Best | None:
+        """The best configuration: .params, .metrics, .trial, .cell; None before a completed trial."""
+        from .results.best import find_best
+
+        return find_best(self.definition, self.trials())
+
+    @property
+    def tied(self) -> pandas.DataFrame:
+        """What can't be told from the best at 95 %; always holds the best."""
+        from .results.best import tied
+
+        return tied(self.definition, self.trials())
+
+    @property
+    def plot(self) -> Plots:
+        """Plots that give matplotlib Axes: .history() .parallel() .curves() .importance() .slice() ..."""
+        from .results.plots import Plots
+
+        return Plots(lambda: (self.definition, self.trials()), self.reports)
+
+    def trial(self, number: int) -> Trial:
+        """Give one trial by its number.
+
+        Raises
+        ------
+        SweepError
+            When this name has no such trial.
+        """
+        found = self._store.trial(self.name, int(number))
+        if found is None:
+            raise SweepError(
+                f"Sweep {self.name!r} has no trial {number}; it has {sum(self.counts.values())} in this version."
+            )
+        return found
+
+    def log(self, number: int) -> str:
+        """Give what a trial printed: the last 1 MB, saying so."""
+        return folder.read_log(self._store.home / self.trial(number).folder / "log.txt")
+
+    def failure(self, number: int) -> dict[str, str]:
+        """Give what is to be known of a trial that went wrong: error, traceback, the end of its log."""
+        trial = self.trial(number)
+        tail = folder.read_log(self._store.home / trial.folder / "log.txt", 4000)
+        return {"error": trial.error, "traceback": trial.traceback, "log_tail": tail}
+
+    def load(self, name: str, *, trial: int | None = None) -> Any:
+        """Load what a trial saved with `save(name, ...)`: of the best trial, or of the one given by its number."""
+        from .jobs.artifacts import load
+
+        winner = self.best
+        number = trial if trial is not None else (None if winner is None else winner.trial)
+        if number is None:
+            raise SweepError(
+                f"Sweep {self.name!r} has no completed trial yet; load(name, trial=NUMBER) takes another one."
+            )
+        return load(self._store.home / self.trial(number).folder, name)
+
+    def snapshot(self, since: int = 0) -> dict[str, Any]:
+        """Give plain data for a view: the whole state, and the trials that changed after `since`."""
+        self._refresh()
+        return Snapshot(self._store, self.definition, self._trials, self._change).data(since)
+
+    def _refresh(self) -> None:
+        change = self._store.change()
+        for trial in self._store.trials(self.sweep_id, since=self._change):
+            self._trials[trial.number] = trial
+        self._change = change
+
+    # -- steering -----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Start no more trials and cancel those that run; returns at once. The sweep can be resumed."""
+        self._ask("stop", "stopped")
+
+    def pause(self) -> None:
+        """Start no more trials; those that run go on to their end."""
+        self._ask("pause", "paused")
+
+    def interrupt(self) -> None:
+        """Start no more trials, as an interrupted cell does; those that run go on to their end."""
+        self._ask("interrupt", "interrupted")
+
+    def kill(self) -> None:
+        """Cancel what runs, as a cell does that is interrupted twice."""
+        self._ask("kill", "interrupted")
+
+    def resume(self) -> None:
+        """Go on with a sweep that is paused, stopped, interrupted or whose driver died; returns at once."""
+        launch.begin(self._store, self.definition, cwd=os.getcwd())
+
+    def wait(self, timeout_s: float | None = None, *, on_revival: Callable[[str], None] | None = None) -> bool:
+        """Wait for the end or pause of the sweep; False when `timeout_s` was over first. A dead driver is replaced."""
+        limit = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self.ended:
+            if limit is not None and time.monotonic() > limit:
+                return False
+            said = self.revive()
+            if said and on_revival is not None:
+                on_revival(said)
+            time.sleep(_POLL_S)
+        return True
+
+    def revive(self) -> str:
+        """Start the driver of an unfinished sweep again if it died; give a sentence when it did.
+
+        Raises
+        ------
+        StoreError
+            When it died MAX_REVIVALS times without finishing a trial in between; with the end of its log.
+        """
+        sweep = self.definition
+        if sweep.state not in ACTIVE_STATES or sweep.executor.name == "inline" or not self._is_orphan(sweep):
+            return ""
+        finals = self._store.final_count(self.sweep_id)
+        self._revivals = 1 if finals > self._finals_then else self._revivals + 1
+        self._finals_then = finals
+        if self._revivals > MAX_REVIVALS:
+            log = launch.log_path(self._store.home, launch.driver_key(sweep.executor))
+            raise StoreError(
+                f"The driver of {sweep.name!r} died {MAX_REVIVALS} times in a row. Its log, {log}, ends with:\n"
+                f"{folder.read_log(log, 2000)}"
+            )
+        launch.begin(self._store, sweep, cwd=os.getcwd())
+        return "The driver of this sweep had died; another one goes on."
+
+    def _is_orphan(self, sweep: Sweep) -> bool:
+        """Tell whether nobody owns the sweep and nobody is about to: a new driver has START_GRACE_S to register."""
+        now = time.monotonic()
+        asked = self._store.is_asked(self.sweep_id, "run")
+        on_its_way = asked and leases.live_driver(self._store, launch.driver_key(sweep.executor)) is not None
+        if on_its_way or leases.owner(self._store, self.sweep_id) is not None:
+            self._alone_since = None
+            return False
+        if self._alone_since is None:
+            self._alone_since = now
+        if now - self._alone_since < (START_GRACE_S if asked else 0.2):
+            return False
+        self._alone_since = None
+        return True
+
+    def drop(self) -> None:
+        """Forget all versions of this sweep and delete their folders.
+
+        Raises
+        ------
+        SweepError
+            While it runs.
+        """
+        if any(not handle.ended for handle in self.versions):
+            raise SweepError(f"Sweep {self.name!r} runs; stop it first: %sweep stop {self.name}")
+        name = self.name
+        self._store.drop_sweep(name)
+        folder.remove_tree(self._store.home / name)
+        folder.remove_unused_data(self._store.home, [s.job.file for s in self._store.sweeps()])
+
+    def _ask(self, verb: str, state: str) -> None:
+        sweep = self.definition
+        if sweep.state not in ACTIVE_STATES and not (verb == "stop" and sweep.state == "paused"):
+            return
+        key = launch.key_to_ask(self._store, sweep)
+        if leases.live_driver(self._store, key) is None:
+            self._store.set_state(self.sweep_id, state)
+        else:
+            self._store.request(self.sweep_id, key, verb)
