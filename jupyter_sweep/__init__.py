@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .errors import SweepError
-    from .live import Handle, run, sweep
+    from .handle import Handle
+    from .live import run, sweep
     from .magics.view import Seen
     from .proposers.base import proposer
     from .space.parameter import Choice, Fixed, Float, Int, LogNormal, Normal, Ordinal

@@ -74,6 +74,13 @@ def _word(build: Callable[P, Parameter], gives: str) -> Callable[P, Any]:
     return word
 
 
+def _refuse_one_list(word: str, values: tuple[Any, ...]) -> None:
+    """Refuse `choice([a, b])`: it would be a choice of one value, the list."""
+    if len(values) == 1 and isinstance(values[0], (list, tuple, set, frozenset, range)):
+        items = ", ".join(map(repr, list(values[0])[:4])) + (", ..." if len(values[0]) > 4 else "")
+        raise SweepError(f"{word}(...) got one value, {values[0]!r:.60}. List the values themselves: {word}({items}).")
+
+
 def _float(build: Callable[P, Parameter]) -> Callable[P, float]:
     return _word(build, "float")
 
@@ -180,6 +187,7 @@ def choice(
     Types are kept: 1, 1.0, True and "1" are four values. A choice of dicts is a coupled group:
     ``size = choice({"width": 64, "layers": 6}, {"width": 256, "layers": 2})``. The options are those of `uniform`.
     """
+    _refuse_one_list("choice", values)
     return Choice(*values, default=default, prior=prior, meta=meta, ignore_default=ignore_default)
 
 
@@ -191,6 +199,7 @@ def ordinal(
 
     The options are those of `uniform`.
     """
+    _refuse_one_list("ordinal", values)
     return Ordinal(*values, default=default, prior=prior, meta=meta, ignore_default=ignore_default)
 
 
@@ -321,6 +330,10 @@ def checkpoint(*state: Any) -> Any:
         raise SweepError(f"checkpoint() takes one state, got {len(state)}. Put them into a tuple or dict.")
     context = current()
     return None if context is None else context.checkpoint(*state)
+
+
+#: All words of a cell.
+WORDS = frozenset({*RANGES, "require", "report", "seed", "folds", "stage", "save", "checkpoint"})
 
 
 def _whole(value: Any) -> int | None:

@@ -232,18 +232,22 @@ class Store:
         ]
 
     def set_state(self, sweep_id: int, state: str, message: str = "") -> None:
-        """Move a sweep to a state of SWEEP_STATES, with a sentence for the header."""
+        """Move a sweep to a state of SWEEP_STATES, with a sentence for the header.
+
+        `started_at` is when it last began to run, `finished_at` when it came to rest after that.
+        """
         now = time.time()
         with self.write() as (db, change):
             db.execute(
-                "update sweeps set state = ?, message = ?, change = ?, "
-                "started_at = case when ? = 'running' then coalesce(started_at, ?) else started_at end, "
-                "finished_at = case when ? in ('queued', 'running', 'paused') then null else ? end where sweep_id = ?",
-                (state, message, change, state, now, state, now, sweep_id),
+                "update sweeps set message = ?, change = ?, "
+                "started_at = case when ? = 'running' and state != 'running' then ? else started_at end, "
+                "finished_at = case when ? in ('queued', 'running') then null else coalesce(finished_at, ?) end, "
+                "state = ? where sweep_id = ?",
+                (message, change, state, now, state, now, state, sweep_id),
             )
 
     def times(self, sweep_id: int) -> tuple[float | None, float | None]:
-        """Give when the sweep first ran and when it ended, UTC seconds."""
+        """Give when the sweep last began to run and when it came to rest, UTC seconds."""
         rows = self.read("select started_at, finished_at from sweeps where sweep_id = ?", sweep_id)
         return (rows[0][0], rows[0][1]) if rows else (None, None)
 

@@ -1,0 +1,33 @@
+# One target, one thing. Each makes its own virtual environment first, so a fresh clone needs no other step.
+#   make demo    run the first notebook for real; prints the results and the path of a page that reads offline
+#   make test    format, lint, types, tests, notebooks, browser: all that a reviewer runs
+#   make check   the first three of these
+#   make lab     open the first notebook in JupyterLab
+#   make clean   remove what these targets made
+.PHONY: demo test check lab clean
+.DEFAULT_GOAL := test
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+demo: $(READY)
+	@$(BIN)/python .ci/demo.py demo
+
+test: check
+	@bash .ci/chromium
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+lab: $(READY)
+	@$(BIN)/jupyter lab notebooks/01_first_sweep.ipynb
+
+clean:
+	rm -rf .venv demo
+
+$(READY): pyproject.toml .ci/venv
+	@PYTHON="$(PYTHON)" bash .ci/venv

@@ -1,0 +1,175 @@
+"""The Dask cluster behind an executor: one of our own on this machine, or a scheduler that somebody runs already.
+
+Settings, each there because something broke without it (see the comments). They are given while the cluster is made; what is
+read at run time (`lost-worker-timeout`, the log level) stays set, for the driver is a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from ..errors import SweepError
+from .clusters import Where, default_slots
+
+_SETTINGS = {
+    # A worker takes no second trial while it runs one: it would be decided too early and die with the first.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # A trial whose worker dies is told to us, not run again behind our back.
+    "distributed.scheduler.allowed-failures": 0,
+    # Thread limits are a matter of each trial; in the environment of this process they outlive the cluster.
+    "distributed.nanny.pre-spawn-environ": {},
+}
+#: At its default of 15 s a worker that dies twice in a row is given up for good (dask/distributed#7312 looks the same).
+_LASTING = {"distributed.deploy.lost-worker-timeout": "1h"}
+_CONNECT_S = 10
+_CLOSE_S = 5
+
+
+class Backend(Protocol):
+    """A cluster with a client of ours. `prefix` begins the labels of its slots; empty for their host's name."""
+
+    client: Any
+    dashboard: str | None
+    prefix: str
+
+    def slots(self) -> int:
+        """Count the slots that the cluster should have."""
+        ...
+
+    def scale(self, n: int) -> None: ...
+
+    def is_whole(self) -> bool:
+        """Tell whether all workers are there."""
+        ...
+
+    def heal(self) -> None:
+        """Ask for the workers that are missing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def start(where: Where, slots: int | None) -> Backend:
+    """Start or reach a cluster."""
+    return Existing(where.address) if where.kind == "tcp" else Local(where, slots or default_slots(where) or 1)
+
+
+class Local:
+    """A LocalCluster with one worker a slot: processes watched by nannies, or all in this process ("threads")."""
+
+    def __init__(self, where: Where, n: int) -> None:
+        import dask
+
+        distributed = load_distributed()
+        self.prefix = where.kind
+        self._wanted = n
+        processes = where.kind == "local"
+        dask.config.set(_LASTING)
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # all that matters comes to us as an event
+        with _environment_kept(), dask.config.set(_SETTINGS):
+            self._cluster = distributed.LocalCluster(
+                n_workers=n,
+                threads_per_worker=1,
+                processes=processes,
+                memory_limit=0,  # trials have their own limit; a worker that pauses for memory would hold them back
+                host="127.0.0.1" if processes else None,
+                dashboard_address="127.0.0.1:0",  # the default binds all interfaces
+                silence_logs=logging.CRITICAL,
+            )
+            self.client = distributed.Client(self._cluster, set_as_default=False)
+        self.dashboard = self._link()
+
+    def _link(self) -> str | None:
+        """Give the dashboard's address on the interface that it is bound to, where Dask can draw one."""
+        port = self._cluster.scheduler_info["services"].get("dashboard")
+        if port is None or importlib.util.find_spec("bokeh") is None:
+            return None
+        link: str = load_distributed().utils.format_dashboard_link("127.0.0.1", port)
+        return link
+
+    def slots(self) -> int:
+        return self._wanted
+
+    def scale(self, n: int) -> None:
+        self._wanted = n
+        self._cluster.scale(n)
+
+    def is_whole(self) -> bool:
+        return len(self._cluster.scheduler.workers) >= self._wanted
+
+    def heal(self) -> None:
+        self._cluster.scale(self._wanted)
+
+    def close(self) -> None:
+        pids = {pid for nanny in self._cluster.workers.values() if (pid := _pid(nanny)) is not None}
+        with contextlib.suppress(Exception):  # what a close may raise is worth less than that it goes on
+            self.client.close(timeout=2)
+        with contextlib.suppress(Exception):
+            self._cluster.close(timeout=_CLOSE_S)
+        for process in multiprocessing.active_children():
+            if process.pid in pids:
+                process.kill()
+                process.join(1)
+
+
+class Existing:
+    """Somebody's cluster: its workers' threads are our slots, its settings are its own, and it outlives us."""
+
+    prefix = ""
+
+    def __init__(self, address: str) -> None:
+        try:
+            self.client = load_distributed().Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise SweepError(
+                f"--on {address}: no Dask scheduler answers there within {_CONNECT_S} s ({error}). "
+                "Start one with `dask scheduler` and workers with `dask worker ADDRESS`, or leave --on away."
+            ) from error
+        if not self.slots():
+            self.client.close()
+            raise SweepError(f"--on {address}: the scheduler has no workers. Start some with: dask worker {address}")
+        self.dashboard: str | None = self.client.dashboard_link
+
+    def slots(self) -> int:
+        return sum(self.client.nthreads().values())
+
+    def scale(self, n: int) -> None:
+        raise SweepError(f"--jobs {n}: the cluster has {self.slots()} slots, and only who runs it can give it more.")
+
+    def is_whole(self) -> bool:
+        return True
+
+    def heal(self) -> None:
+        """Nothing that we could do: its workers are somebody else's."""
+
+    def close(self) -> None:
+        self.client.close(timeout=2)
+
+
+def load_distributed() -> Any:
+    """Import Dask's scheduler, client and workers: 0.75 s, so never before a cluster is wanted."""
+    import distributed
+
+    return distributed
+
+
+def _pid(nanny: Any) -> int | None:
+    return getattr(getattr(getattr(nanny, "process", None), "process", None), "pid", None)
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Undo what starting a cluster leaves in the environment, for processes that are started later."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

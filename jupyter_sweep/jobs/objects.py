@@ -1,0 +1,49 @@
+"""Choices that JSON can't hold: functions, classes, instances.
+
+The objects travel in the job's pickle; the space, which the driver and the store read, holds a label and a digest in
+their place. The worker compares what a trial's params say with what the pickle names: both come from one capture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..space import codec
+from ..space.parameter import Parameter
+from ..space.space import Space
+from .capture import Capture
+
+
+def objects_in(parameters: Iterable[Parameter]) -> dict[str, list[Any]]:
+    """Give, by parameter, the choices that must travel in the pickle."""
+    found: dict[str, list[Any]] = {}
+    for parameter in parameters:
+        for value in parameter.choices:
+            if not codec.is_plain(value):
+                found.setdefault(parameter.name, []).append(value)
+    return found
+
+
+def storable(space: Space, captured: Capture) -> Space:
+    """Give the space with every object in a choice replaced by label and digest."""
+    encoded = captured._payload["choices"]
+    parameters = [_storable(p, encoded.get(p.name, ())) for p in space.parameters.values()]
+    return Space.of(parameters, space.constraints, space.constants)
+
+
+def _storable(parameter: Parameter, encoded: Iterable[tuple[Any, Any]]) -> Parameter:
+    known = [(value, codec.decode(data)) for data, value in encoded]
+    if not known:
+        return parameter
+
+    def name(value: Any) -> Any:
+        return next((stored for object_, stored in known if codec.same(object_, value)), value)
+
+    return replace(
+        parameter,
+        choices=tuple(name(choice) for choice in parameter.choices),
+        default=name(parameter.default),
+        prior=name(parameter.prior),
+    )

@@ -1,0 +1,117 @@
+"""The `%%sweep` cell from its text to its end: prepare, start, show, and what the cell says when it is over.
+
+Mistakes end the cell before anything is started or written. Afterwards the sweep belongs to its driver and the cell
+only looks: what ends the cell early (an interrupt, a restart of the kernel) leaves a sweep that can be resumed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from .. import live
+from ..errors import SweepError, count
+from ..handle import Handle
+from ..trial import TrialState
+from . import awaited, dry_run, frontend
+from .errors import told
+from .prepare import Prepared, prepare
+from .view import Seen, View
+
+
+def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
+    """Run a cell and block until it is over."""
+    with told():
+        handle = _begin(shell, folder, line, body)
+        if handle is not None:
+            watcher = _Watcher(handle)
+            seen = awaited.block_on(view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news))
+            _close(shell, handle, seen)
+
+
+async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
+    """Run a cell while the kernel serves other messages."""
+    with told():
+        handle = _begin(shell, folder, line, body)
+        if handle is not None:
+            watcher = _Watcher(handle)
+            seen = await view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news)
+            _close(shell, handle, seen)
+
+
+class _Watcher:
+    """Acts for a waiting cell: on an interrupt, and when the driver of its sweep has died."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._said = ""
+
+    def interrupted(self, times: int) -> bool:
+        """Let what runs end at the first interrupt, end it at the second, give up waiting at the third."""
+        if times == 1:
+            self._said = "Interrupted: no new trials; those that run go on to their end. Again: they end now."
+            self._handle.interrupt()
+        elif times == 2:
+            self._handle.kill()
+        return times < 3
+
+    def news(self) -> str:
+        """Give a sentence for the user, or ""; start a dead driver again."""
+        said, self._said = self._said, ""
+        return said or self._handle.revive()
+
+
+def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handle | None:
+    """Start the sweep and give its handle; None when there is nothing to wait for."""
+    prepared = prepare(shell, line, body, folder=folder)
+    options, sweep, job = prepared.options, prepared.sweep, prepared.job
+    if options.dry_run:
+        there = dry_run.already_there(sweep, folder)
+        captures = [asdict(captured) for captured in job.captures]
+        print(dry_run.describe(sweep, captures, job.warnings, there=there))
+        return None
+    handle = _start(prepared, folder)
+    if options.output:
+        shell.user_ns[options.output] = handle
+    if options.bg:
+        print(f"{handle.name} runs in the background. See it with: %sweep show {handle.name}")
+        return None
+    return handle
+
+
+def _start(prepared: Prepared, folder: Path) -> Handle:
+    options, sweep = prepared.options, prepared.sweep
+    try:
+        with awaited.stoppable():
+            return live.start(
+                sweep,
+                prepared.job,
+                home=live.home(folder),
+                cwd=os.getcwd(),
+                added=options.added,
+                fresh=options.fresh,
+                adopt=options.code == "ignore",
+            )
+    except KeyboardInterrupt:
+        raise SweepError(f"Interrupted. Run the cell again to go on with {sweep.name!r}.") from None
+
+
+def _close(shell: InteractiveShell, handle: Handle, seen: Seen) -> None:
+    """Say how many failed, and end the cell with an error where it should not pass for done."""
+    state, message, best = handle.state, handle.definition.message, handle.best
+    if seen.wants_cell and best is not None:
+        frontend.insert_cell(shell, best.cell)
+    if seen.interrupts:
+        done = count(handle.counts.get(TrialState.COMPLETED.value, 0), "completed trial")
+        raise SweepError(f"Interrupted: {handle.name!r} is {state} with {done}. Run the cell again to go on.")
+    if state == "failed":
+        raise SweepError(f"Sweep {handle.name!r} failed: {message}")
+    failed = [trial for trial in handle.trials() if trial.state is TrialState.FAILED]
+    if failed:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(trial.reason for trial in failed).most_common())
+        last = failed[-1]
+        print(f"{count(len(failed), 'trial')} failed ({reasons}). Trial {last.number}: {last.error or last.reason}")

@@ -1,0 +1,56 @@
+"""What the front end tells, and what it can do: the notebook's path, whether a person is there, a new cell below.
+
+Nothing here fails for want of an answer: a terminal, nbclient and a bare shell tell less than JupyterLab or VS Code.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from ..notation import table
+
+
+def notebook(shell: InteractiveShell) -> Path | None:
+    """Give the notebook's path where the front end tells it, in a variable or in the environment."""
+    if getattr(shell, "kernel", None) is None:
+        return None  # a terminal or a script may have inherited the environment of a notebook
+    variables = [shell.user_ns.get(name) for name in ("__vsc_ipynb_file__", "__session__")]
+    told = (*variables, os.environ.get("JPY_SESSION_NAME"))
+    for path in (Path(t) for t in told if isinstance(t, str) and t):
+        if path.is_absolute() and path.suffix and path.parent.is_dir():
+            return path
+    return None
+
+
+def default_name(notebook: Path | None, target: str) -> str:
+    """Name a sweep that the line does not name: after the notebook and the first target, or "sweep-loss"."""
+    stem = re.sub(r"[^\w.-]+", "_", notebook.stem) if notebook else "sweep"
+    tail = "-" + re.sub(r"[^\w.-]+", "_", target)[:24]
+    name = stem[: 64 - len(tail)] + tail
+    return name if table.NAME.fullmatch(name) else ("sweep-" + name.lstrip("_.-"))[:64]
+
+
+def kernel_request(shell: InteractiveShell) -> dict[str, Any]:
+    """Give the message that the kernel serves now; empty outside a kernel."""
+    kernel = getattr(shell, "kernel", None)
+    return {} if kernel is None else dict(kernel.get_parent("shell") or {})
+
+
+def is_headless(shell: InteractiveShell) -> bool:
+    """Tell whether nobody can answer or see a new cell: nbclient and what is built on it allow no questions."""
+    if getattr(shell, "kernel", None) is not None:
+        return not kernel_request(shell).get("content", {}).get("allow_stdin", False)
+    return not getattr(shell, "pt_app", None)
+
+
+def insert_cell(shell: InteractiveShell, text: str) -> None:
+    """Put a cell with `text` below the running one, or print the text where there is no front end for it."""
+    if is_headless(shell):
+        print(text)
+    else:
+        shell.set_next_input(text, replace=False)

@@ -1,0 +1,195 @@
+"""The widget on the page: sends what changed, takes commands.
+
+**Protocol.** To the page: `full` and `delta` (rows that changed, parts of the head that changed), `detail` (the texts
+of one row), `said` (a sentence), `keep` (put this into the document). From the page: `ready` (send everything), `see`
+(in sight or not), `detail`, `stop`, `pause`, `resume`, `cell` (it could not insert one and shows the code), `kept`. A
+delta names the change it builds on; a page that missed one asks for everything.
+
+**Commands.** A click only puts a command into a queue and wakes the loop, because ipykernel runs callbacks in whatever
+thread has a free shell. ipykernel 7.4 sends them to the shell that last sent on the comm, the busy one: see `_unroute`.
+
+**Cost.** An update is the rows that changed, whatever the number of trials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from ..errors import SweepError
+from . import text
+from .mirror import Mirror, wire_head, wire_row
+
+HERE = Path(__file__).parent
+#: The parts of the page's module, in the order in which they are joined.
+PARTS = ("view_words.js", "view_store.js", "view_plot.js", "view_table.js", "view.js")
+#: A message goes out at least so often, so that the page can tell a quiet sweep from a dead kernel.
+HEARTBEAT_S = 5.0
+#: Characters of a value in the details of a row.
+DETAIL_TEXT = 20_000
+#: Rows that go out while no page has asked for any: on ipykernel 6 none can ask before the cell has ended.
+UNASKED = 500
+
+
+class SweepView(anywidget.AnyWidget):
+    """The widget. `update()` sends what changed since it was last called; commands wait until `obey()`.
+
+    Everything but the callback of a click runs in the thread of the event loop.
+
+    Parameters
+    ----------
+    mirror
+        The sweep.
+    cell_id
+        Id of the cell that shows it, as the front end gave it; "" when unknown.
+    on_command
+        Called in the thread of `loop` when a command came in; it, or somebody it wakes, calls `obey()`.
+    """
+
+    _esm = "\n".join((HERE / part).read_text("utf-8") for part in PARTS)
+    _css = (HERE / "view.css").read_text("utf-8")
+
+    #: The first picture, in the widget's state: it is drawn before the kernel can answer anything.
+    start = traitlets.Dict().tag(sync=True)
+    #: How the page finds the output that holds it.
+    own_id = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        *,
+        cell_id: str = "",
+        loop: asyncio.AbstractEventLoop | None = None,
+        on_command: Callable[[], None] | None = None,
+    ) -> None:
+        self.mirror = mirror
+        #: True when a page could not insert the best-config cell itself.
+        self.wants_cell = False
+        #: Whether a page put the static form into its document; None before it was asked and has answered.
+        self.kept: bool | None = None
+        #: True once a page is there that listens.
+        self.asked = False
+        self._loop, self._on_command = loop, on_command
+        self._commands: deque[dict[str, Any]] = deque()
+        self._seeing: dict[str, bool] = {}
+        self._unsent: set[int] = set()
+        self._sent: dict[str, Any] = {}
+        self._sent_change, self._sent_at = mirror.change, 0.0
+        self._ended = False
+        super().__init__(start={**wire_head(mirror), "cell_id": cell_id})
+        self.own_id = self.model_id
+        _unroute(self.comm)
+        self.on_msg(self._received)
+
+    @property
+    def watched(self) -> bool:
+        """False when every page that shows the view has it hidden or out of sight."""
+        return any(self._seeing.values()) or not self._seeing
+
+    # -- sending
+
+    def update(self) -> bool:
+        """Read the sweep and send what changed, or a heartbeat when it is due; give whether a row changed."""
+        changed = self.mirror.poll()
+        self._unsent.update(changed)
+        head = wire_head(self.mirror)
+        news = {k: v for k, v in head.items() if k not in ("now", "progress") and self._sent.get(k) != v}
+        if self._unsent or news or time.monotonic() - self._sent_at > HEARTBEAT_S:
+            if self.asked:
+                self._publish("delta", head, news, sorted(self._unsent))
+            else:
+                self._publish("full", head, head, sorted(self.mirror.rows)[-UNASKED:])
+        return bool(changed)
+
+    def send_all(self) -> None:
+        """Send every row, to a page that was not there before."""
+        head = wire_head(self.mirror)
+        self._publish("full", head, head, sorted(self.mirror.rows))
+
+    def _publish(self, kind: str, head: dict[str, Any], news: dict[str, Any], numbers: list[int]) -> None:
+        rows = [wire_row(self.mirror.rows[n], self.mirror.columns) for n in numbers]
+        always = {k: head[k] for k in ("now", "progress")}
+        message = {"kind": kind, "since": self._sent_change, "change": self.mirror.change, "rows": rows}
+        self.send({**message, "head": {**news, **always}})
+        self._sent, self._sent_change, self._sent_at = head, self.mirror.change, time.monotonic()
+        self._unsent.clear()
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence in the view's line of notes."""
+        self.send({"kind": "said", "text": sentence})
+
+    def keep(self) -> None:
+        """Ask the pages to put the static form into their documents; `kept` tells what they answered."""
+        self._ended = True
+        self.send({"kind": "keep", "data": self.mirror.static()})
+
+    # -- obeying
+
+    def _received(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        """Take a message from a page, in any thread: queue it and wake the loop."""
+        self._commands.append(content)
+        if self._loop is not None and self._on_command is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_command)
+
+    def obey(self) -> None:
+        """Do what the pages asked for since the last call; what can't be done is said in the view."""
+        while self._commands:
+            command = self._commands.popleft()
+            try:
+                self._acts[command["kind"]](self, command)
+            except SweepError as error:
+                self.say(str(error))
+
+    def _ready(self, _command: Mapping[str, Any]) -> None:
+        self.asked = True
+        self.send_all()
+        if self._ended:
+            self.keep()
+
+    def _see(self, command: Mapping[str, Any]) -> None:
+        self._seeing[command["view"]] = command["visible"]
+
+    def _detail(self, command: Mapping[str, Any]) -> None:
+        row = self.mirror.rows[command["number"]]
+        found = self.mirror.handle.failure(row["number"])
+        params = [[name, text.shorten(text.value(v), DETAIL_TEXT)] for name, v in row["params"].items()]
+        texts = {key: found[key][-DETAIL_TEXT:] for key in ("error", "traceback", "log_tail")}
+        self.send({"kind": "detail", "number": row["number"], "params": params, **texts})
+
+    def _steer(self, command: Mapping[str, Any]) -> None:
+        {"stop": self.mirror.handle.stop, "pause": self.mirror.handle.pause, "resume": self.mirror.handle.resume}[
+            command["kind"]
+        ]()
+
+    def _shown_cell(self, _command: Mapping[str, Any]) -> None:
+        self.wants_cell = True
+
+    def _note_kept(self, command: Mapping[str, Any]) -> None:
+        self.kept = command["ok"] or bool(self.kept)
+
+    _acts: ClassVar[dict[str, Callable[[SweepView, Mapping[str, Any]], None]]] = {
+        "ready": _ready,
+        "see": _see,
+        "detail": _detail,
+        "stop": _steer,
+        "pause": _steer,
+        "resume": _steer,
+        "cell": _shown_cell,
+        "kept": _note_kept,
+    }
+
+
+def _unroute(comm: Any) -> None:
+    """Let clicks run in the shell the front end sent them to.
+
+    ipykernel 7.4 routes them to the shell that last sent on the comm: the one that the cell blocks (ipykernel#1565).
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default

@@ -1,0 +1,313 @@
+"""The live view of a sweep in a notebook: who shows it, when it is drawn, and what stays of it.
+
+**One output, updated in place.** Where a person watches, it is a widget with HTML and plain text beside it; where
+nobody does (nbclient and all that is built on it) HTML and text only, drawn again at the end; in a terminal one line.
+
+**Live on the page, static in the file.** At the end the output must read without a kernel, but for a widget without
+one JupyterLab shows "model not found" even when HTML lies beside it: the file must not hold the widget. Replacing the
+output would take the table, the sorting and the buttons from a user who only now wants them. So the page is asked to
+put the static form into the *document* without drawing it, as the notebook itself writes outputs, and goes on showing
+the widget until it is closed. Where a front end can't do that, or doesn't answer in KEEP_S, the output is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from . import text
+from .mirror import Handle, Mirror
+from .page import SweepView
+
+__all__ = ["Handle", "Seen", "SweepView", "show", "watch"]
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+#: Seconds between two updates: while things change and somebody looks, and at rest.
+FAST_S, SLOW_S = 0.5, 2.0
+#: How long the page may take to put the static form into the document.
+KEEP_S = 2.0
+
+
+# -- faces: who shows it ------------------------------------------------------------------------------------------
+
+
+class Face:
+    """How a sweep is shown. `draw()` gives whether a row changed; `rest` ends early when `awake` is set."""
+
+    watched = True
+    wants_cell = False
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.awake = asyncio.Event()
+
+    def open(self) -> None:
+        raise NotImplementedError
+
+    def draw(self) -> bool:
+        return bool(self.mirror.poll())
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence; faces without a place for it leave it to the last picture."""
+
+    async def rest(self, seconds: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.awake.wait(), seconds)
+        self.awake.clear()
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+class Live(Face):
+    """The widget, with HTML and text beside it for front ends without widgets."""
+
+    def __init__(self, mirror: Mirror, cell_id: str = "", run: int = 0) -> None:
+        super().__init__(mirror)
+        self.view = SweepView(mirror, cell_id=cell_id, loop=asyncio.get_running_loop(), on_command=self._serve)
+        self.display_id = uuid.uuid4().hex
+        self.busy = False
+        self._task: asyncio.Task[None] | None = None
+        _close_older(cell_id, run, self.view)
+
+    @property
+    def watched(self) -> bool:  # type: ignore[override]
+        return self.view.watched
+
+    @property
+    def wants_cell(self) -> bool:  # type: ignore[override]
+        return self.view.wants_cell
+
+    def bundle(self) -> dict[str, Any]:
+        """Give what the output holds while the sweep runs."""
+        widget = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
+        return {WIDGET: widget, **self.mirror.static()}
+
+    def open(self) -> None:
+        _display(self.bundle(), self.display_id)
+
+    def draw(self) -> bool:
+        self.view.obey()
+        return self.view.update()
+
+    def say(self, sentence: str) -> None:
+        self.view.say(sentence)
+
+    def _serve(self) -> None:
+        """Take note of a command: the loop that draws obeys it; when none does, obey now and follow what it started."""
+        self.awake.set()
+        if self.busy:
+            return
+        self.view.obey()
+        if not self.mirror.ended:
+            self.follow()
+
+    def follow(self) -> None:
+        """Keep the view up to date in the background until the sweep ends."""
+        self.busy = True
+        self._task = asyncio.ensure_future(_drive(self))
+
+    async def close(self) -> None:
+        """Leave the static form in the document: by the page, or else by replacing the output."""
+        self.draw()
+        self.view.kept = None
+        self.view.keep()
+        end = time.monotonic() + KEEP_S
+        while self.view.kept is None and time.monotonic() < end:
+            await self.rest(0.2)
+            self.view.obey()
+        if not self.view.kept:
+            _display(self.mirror.static(), self.display_id, again=True)
+        self.busy = False
+
+
+class Headless(Face):
+    """HTML and text without a widget, for runs that nobody watches: drawn at the start and at the end."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__(mirror)
+        self.display_id = uuid.uuid4().hex
+
+    def open(self) -> None:
+        _display(self.mirror.static(), self.display_id)
+
+    async def close(self) -> None:
+        self.mirror.poll()
+        _display(self.mirror.static(), self.display_id, again=True)
+
+
+class Line(Face):
+    """One line of a terminal, written over and over; at the end the whole as text."""
+
+    def open(self) -> None:
+        self._write(text.line(self.mirror.snapshot()))
+
+    def draw(self) -> bool:
+        changed = super().draw()
+        self._write(text.line(self.mirror.snapshot()))
+        return changed
+
+    def say(self, sentence: str) -> None:
+        self._write(text.clean(sentence) + "\n")
+
+    async def close(self) -> None:
+        self.mirror.poll()
+        self._write("")
+        print(text.static_text(self.mirror.snapshot()))
+
+    def _write(self, line: str) -> None:
+        """Write over the current line; a file gets no line that is written over."""
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r\x1b[2K{line}")
+            sys.stdout.flush()
+
+
+_shown: dict[str, tuple[int, list[SweepView]]] = {}
+
+
+def _close_older(cell_id: str, run: int, view: SweepView) -> None:
+    """Close the views that earlier runs of this cell made: their output is gone."""
+    then, views = _shown.get(cell_id, (run, []))
+    if then != run:
+        for old in views:
+            old.close()
+        views = []
+    if cell_id:
+        _shown[cell_id] = (run, [*views, view])
+
+
+def _display(bundle: dict[str, Any], display_id: str, *, again: bool = False) -> None:
+    from IPython.display import display, update_display
+
+    show: Callable[..., Any] = update_display if again else display
+    show(bundle, raw=True, display_id=display_id)
+
+
+def pick_face(handle: Handle) -> Face:
+    """Give the face for this front end: `Live` for a person, `Headless` for nobody, `Line` in a terminal."""
+    from IPython import get_ipython
+
+    shell: Any = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return Line(Mirror(handle))
+    # nbclient, and what is built on it, answers no questions: the one mark of a front end without a person.
+    if not kernel._allow_stdin:
+        return Headless(Mirror(handle))
+    cell_id = (kernel.get_parent("shell") or {}).get("metadata", {}).get("cellId", "")
+    return Live(Mirror(handle), cell_id, shell.execution_count)
+
+
+# -- the loop: when it is drawn -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What `watch` saw.
+
+    `snapshot` holds all rows, `interrupts` how often the user interrupted; `wants_cell` is True when the user asked for
+    the best-config cell in a front end whose page can't insert one.
+    """
+
+    snapshot: dict[str, Any]
+    interrupts: int
+    wants_cell: bool
+
+
+async def watch(
+    handle: Handle,
+    *,
+    on_interrupt: Callable[[int], bool] | None = None,
+    each: Callable[[], str] | None = None,
+) -> Seen:
+    """Show a sweep in the running cell until it has ended, and leave the static form behind.
+
+    Parameters
+    ----------
+    handle
+        The sweep; it may have ended already.
+    on_interrupt
+        Called with 1, 2, ... for each interrupt; True to go on watching (what runs may drain). Without it the first
+        interrupt ends the watching, not the sweep.
+    each
+        Called before each look, at most twice a second; a sentence that it gives is shown.
+
+    Returns
+    -------
+    Seen
+        After the output is final. Interrupts don't raise; a cancelled task leaves its output final and raises.
+    """
+    face = pick_face(handle)
+    face.open()
+    with _interrupts(face.awake.set) as interrupts:
+        await _drive(face, interrupts, on_interrupt, each)
+    return Seen(face.mirror.snapshot(), len(interrupts), face.wants_cell)
+
+
+def show(handle: Handle) -> None:
+    """Show a sweep and return at once; the view goes on in the background while the kernel is free."""
+    face = pick_face(handle)
+    face.open()
+    if isinstance(face, Live):
+        face.follow()
+    elif isinstance(face, Line):
+        print(f"\r\x1b[2K{text.static_text(face.mirror.snapshot())}")
+
+
+async def _drive(
+    face: Face,
+    interrupts: list[float] | None = None,
+    on_interrupt: Callable[[int], bool] | None = None,
+    each: Callable[[], str] | None = None,
+) -> None:
+    """Draw until the end, more and more slowly while nothing changes or nobody looks, and once more at the end."""
+    pause, handled = FAST_S, 0
+    if isinstance(face, Live):
+        face.busy = True
+    try:
+        while True:
+            if each is not None and (sentence := each()):
+                face.say(sentence)
+            changed = face.draw()
+            if face.mirror.ended:
+                return
+            if interrupts and len(interrupts) > handled:
+                handled = len(interrupts)
+                if on_interrupt is None or not on_interrupt(handled):
+                    return
+            pause = FAST_S if changed else min(SLOW_S, pause * 1.5)
+            await face.rest(pause if face.watched else SLOW_S)
+    finally:
+        await face.close()
+
+
+@contextlib.contextmanager
+def _interrupts(wake: Callable[[], None]) -> Iterator[list[float]]:
+    """Give a list that grows by the time of each interrupt.
+
+    Without it ipykernel cancels the coroutine once and ignores a second interrupt, and a terminal leaves it hanging.
+    """
+    seen: list[float] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    loop = asyncio.get_running_loop()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        seen.append(time.time())
+        loop.call_soon_threadsafe(wake)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)

@@ -1,0 +1,89 @@
+"""Frames between a supervisor and its child: four bytes of length, then JSON.
+
+JSON and not pickle, so that nothing a trial sends can run code in the process that supervises it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+Frame = dict[str, Any]
+
+_HEAD = struct.Struct(">I")
+_CHUNK = 1 << 16
+
+
+class Channel:
+    """One end of a connected socket. Any thread may send; one thread receives."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray()
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Send one frame, waiting while the other side doesn't read."""
+        data = json.dumps(frame).encode()
+        with self._lock:
+            self._sock.sendall(_HEAD.pack(len(data)) + data)
+
+    def receive(self) -> Frame:
+        """Wait for one frame.
+
+        Raises
+        ------
+        EOFError
+            When the other side is gone.
+        """
+        while True:
+            frame = self._complete()
+            if frame is not None:
+                return frame
+            self._fill(0)
+
+    def pending(self) -> list[Frame]:
+        """Give the frames that are there, without waiting; EOFError when there are none and the other side is gone."""
+        frames: list[Frame] = []
+        while True:
+            frame = self._complete()
+            if frame is not None:
+                frames.append(frame)
+                continue
+            try:
+                self._fill(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return frames
+            except EOFError:
+                if frames:
+                    return frames
+                raise
+
+    def _fill(self, flags: int) -> None:
+        try:
+            data = self._sock.recv(_CHUNK, flags)
+        except ConnectionResetError as error:
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        self._buffer += data
+
+    def _complete(self) -> Frame | None:
+        if len(self._buffer) < _HEAD.size:
+            return None
+        end = _HEAD.size + _HEAD.unpack_from(self._buffer)[0]
+        if len(self._buffer) < end:
+            return None
+        frame: Frame = json.loads(bytes(self._buffer[_HEAD.size : end]))
+        del self._buffer[:end]
+        return frame

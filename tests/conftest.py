@@ -1,0 +1,88 @@
+"""What the tests share: a folder of sweeps of their own, the end of all they started, the order they run in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+#: Quick tests first, so that a plain mistake is told in seconds.
+ORDER = ("contracts", "faults", "test_notebooks.py", "faces")
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of faces/ and faults/ by their folder, and put the slow folders last."""
+    items.sort(key=lambda item: max((i for i, part in enumerate(ORDER, 1) if part in item.path.parts), default=0))
+    for item in items:
+        for folder in ("faces", "faults"):
+            if folder in item.path.parts:
+                item.add_marker(folder)
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Give the living processes that serve the sweeps folder `home`: its driver, their workers and trials.
+
+    The driver names the folder on its command line; all that it starts inherit `JUPYTER_SWEEP_HOME`.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            driver = "jupyter_sweep.runner.driver" in process.cmdline() and str(home) in " ".join(process.cmdline())
+            if driver or process.environ().get("JUPYTER_SWEEP_HOME") == str(home):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def end_processes_of(home: Path) -> None:
+    """End what `processes_of` finds: asked first, killed after three seconds."""
+    processes = processes_of(home)
+    for process in processes:
+        _tell(process.terminate)
+    _, alive = psutil.wait_procs(processes, timeout=3)
+    for process in {*alive, *processes_of(home)}:
+        _tell(process.kill)
+    psutil.wait_procs(alive, timeout=3)
+
+
+def _tell(verb: object) -> None:
+    try:
+        verb()  # type: ignore[operator]
+    except psutil.NoSuchProcess:
+        return
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A sweeps folder of the test's own, in a working directory of its own; its processes are ended afterwards."""
+    folder = tmp_path / "sweeps"
+    monkeypatch.setenv("JUPYTER_SWEEP_HOME", str(folder))
+    monkeypatch.setenv("JUPYTER_SWEEP_IDLE_S", "1")
+    monkeypatch.chdir(tmp_path)
+    yield folder
+    end_processes_of(folder)
+
+
+@pytest.fixture
+def nothing_left(home: Path) -> Iterator[None]:
+    """Fail the test when a process of its sweeps is still alive well after the driver's idle time."""
+    yield
+    _, alive = psutil.wait_procs(processes_of(home), timeout=20)
+    assert not alive, f"still running: {[(p.pid, p.cmdline()) for p in alive]}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium: $CHROMIUM or the first one on the path; the test is skipped where there is none."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip("no Chromium found: install one, or name it in $CHROMIUM")
+    return path

@@ -1,0 +1,417 @@
+"""Trials that crash, hang, hoard, print and run away, and supervisors that die: each costs that trial alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jobfiles import JobFolder, Runner
+
+from jupyter_sweep.worker import logfile
+
+REPORT = "import sys; report = sys.modules['_sweep_trial'].context.report\n"
+#: Says when the body is under way, by a file, and with which pids.
+MARK = "import os, time\ndef mark(*pids):\n    open('mark.tmp', 'w').write(' '.join(map(str, pids)))\n    os.rename('mark.tmp', 'mark')\n"
+GRIND = "import ctypes\nctypes.PyDLL(None).sleep(60)\n"  # holds the GIL in C
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    runner = Runner(JobFolder(tmp_path / "sweeps"))
+    yield runner
+    runner.slot.close()
+
+
+def wait_for(what: Callable[[], Any], limit_s: float = 20) -> Any:
+    """Give the first true answer of `what`."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        answer = what()
+        if answer:
+            return answer
+        time.sleep(0.01)
+    raise AssertionError(f"nothing came within {limit_s} s")
+
+
+def marked(runner: Runner) -> list[int]:
+    """Wait until the body is under way; give the pids that it named."""
+    path = runner.folder.home / "mark"
+    text: str = wait_for(lambda: path.exists() and (path.read_text() or " "))
+    path.unlink()
+    return [int(pid) for pid in text.split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def told(end: dict[str, Any]) -> tuple[str, str, str]:
+    return end["state"], end["reason"], end["error"]
+
+
+def goes_on(runner: Runner) -> bool:
+    """Tell whether the slot still runs trials."""
+    return bool(runner.body("loss = 1")["state"] == "completed")
+
+
+# -- ends ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", ("failed", "crash", "killed by SIGSEGV")),
+        ("import ctypes\nctypes.string_at(0)", ("failed", "crash", "killed by SIGSEGV")),
+        ("import os\nos.abort()", ("failed", "crash", "killed by SIGABRT")),
+        ("import os\nos._exit(7)", ("failed", "crash", "exit status 7")),
+        ("import os\nos._exit(0)", ("failed", "crash", "exit status 0")),
+        ("import os\nos.execvp('sh', ['sh', '-c', 'exit 5'])", ("failed", "crash", "exit status 5")),
+        ("import sys\nsys.exit(3)", ("failed", "error", "SystemExit: 3")),
+        ("raise KeyboardInterrupt", ("failed", "error", "KeyboardInterrupt")),
+        ("exit()", ("failed", "error", "SystemExit: None")),
+        ("def f(): f()\nf()", ("failed", "error", "RecursionError: maximum recursion depth exceeded")),
+    ],
+)
+def test_an_end_of_the_process_is_told_apart_from_an_error(runner: Runner, body: str, expected: tuple[str, str, str]) -> None:
+    assert told(runner.body(body)) == expected
+    assert goes_on(runner)
+
+
+def test_a_segfault_leaves_its_trace_and_what_was_printed_before_in_the_log(runner: Runner) -> None:
+    end = runner.body("import ctypes\nprint('before')\nctypes.string_at(0)")
+    assert end["log"].startswith("before\nFatal Python error: Segmentation fault")
+    assert '"<sweep digits>", line 4' in end["log"]
+
+
+def test_reports_of_a_trial_that_crashed_are_kept(runner: Runner) -> None:
+    end = runner.body(REPORT + "import os\nreport(None, {'loss': 3})\nos._exit(1)")
+    assert end["metrics"] == {"loss": 3.0}
+
+
+def test_a_system_exit_in_a_thread_ends_that_thread_only(runner: Runner) -> None:
+    body = "import sys, threading\nt = threading.Thread(target=sys.exit)\nt.start(); t.join()\nloss = 1"
+    assert told(runner.body(body)) == ("completed", "", "")
+
+
+def test_what_can_not_be_pickled_is_an_error_with_its_name(runner: Runner) -> None:
+    body = "import sys, threading\nsys.modules['_sweep_trial'].context.save('x', threading.Lock())\nloss = 1"
+    end = runner.body(body)
+    assert told(end)[:2] == ("failed", "error")
+    assert "cannot pickle '_thread.lock' object" in end["error"]
+    assert list(end["folder"].iterdir()) == [end["folder"] / "log.txt"]
+
+
+def test_code_that_closes_every_descriptor_costs_its_own_trial_only(runner: Runner) -> None:
+    end = runner.body("import os\nos.closerange(3, 4096)\nloss = 1")
+    assert end["state"] == "failed"
+    assert goes_on(runner)
+
+
+def test_an_error_with_a_huge_and_broken_message_is_cut_and_readable(runner: Runner) -> None:
+    end = runner.body("raise ValueError('\\ud800' + 'x' * 10_000_000)")
+    assert len(end["error"]) < 3_000
+    assert len(end["traceback"]) < 101_000
+    assert (end["error"] + end["traceback"]).encode()
+
+
+# -- time ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "while True: pass",
+        "import time\ntime.sleep(60)",
+        GRIND,
+        "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')",
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+        REPORT + "while True: report(None, {'loss': 1})",
+    ],
+)
+def test_a_trial_over_its_time_is_ended_whatever_it_does(runner: Runner, body: str) -> None:
+    end = runner.body(body, timeout_s=0.5)
+    assert told(end) == ("failed", "timeout", "ran longer than its 0.5 s")
+    assert 0.5 <= end["duration_s"] < 10
+    assert goes_on(runner)
+
+
+def test_the_time_is_over_for_what_a_trial_started_too(runner: Runner) -> None:
+    body = MARK + "import subprocess, sys\np = subprocess.Popen(['sleep', '600'])\n"
+    body += "away = subprocess.Popen([sys.executable, '-c', 'import os, time; os.setsid(); time.sleep(600)'], start_new_session=True)\n"
+    body += "mark(p.pid, away.pid)\np.wait()"
+    assert told(runner.body(body, timeout_s=1.0))[:2] == ("failed", "timeout")
+    assert not any(map(is_alive, marked(runner)))
+
+
+def test_finally_blocks_run_when_the_time_is_over(runner: Runner) -> None:
+    end = runner.body("import time\ntry:\n    time.sleep(60)\nfinally:\n    print('cleaned')", timeout_s=0.3)
+    assert told(end)[:2] == ("failed", "timeout")
+    assert end["log"] == "cleaned\n"
+
+
+# -- stop ---------------------------------------------------------------------------------------------------------------
+
+
+def stopped(runner: Runner, body: str, why: str = "pruned") -> tuple[dict[str, Any], float]:
+    """Run a body, stop it once it is under way; give its end and the seconds that it took."""
+    thread, task, end = runner.start(MARK + body)
+    marked(runner)
+    begun = time.monotonic()
+    runner.stop(task, why)
+    thread.join(20)
+    return end, time.monotonic() - begun
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        REPORT + "mark()\nwhile True: report(None, {'loss': 1})",
+        REPORT + "mark()\nwhile True:\n    time.sleep(0.01)\n    try: report(None, {'loss': 1})\n    except Exception: pass",
+        "mark()\ntime.sleep(60)",
+        "mark()\nwhile True: pass",
+        "import threading\nmark()\nthreading.Event().wait()",
+        "import asyncio\nmark()\nawait asyncio.sleep(60)",
+        "mark()\n" + GRIND,
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nmark()\nwhile True: pass",
+        REPORT + "mark()\nwhile True:\n    try: report(None, {'loss': 1})\n    except BaseException: pass",
+    ],
+)
+def test_a_trial_can_be_stopped_whatever_it_does(runner: Runner, body: str) -> None:
+    end, _ = stopped(runner, body)
+    assert told(end) == ("pruned", "", "")
+    assert goes_on(runner)
+
+
+def test_a_body_that_turns_the_stop_into_something_else_is_stopped_all_the_same(runner: Runner) -> None:
+    end, _ = stopped(runner, "mark()\ntry:\n    time.sleep(60)\nexcept BaseException:\n    raise ValueError('mine') from None")
+    assert end["state"] == "pruned"
+
+
+def test_a_child_that_stopped_cleanly_stays_warm_with_its_last_reports(runner: Runner) -> None:
+    first = runner.body("loss = 1")["pid"]
+    end, _ = stopped(runner, REPORT + "report(None, {'loss': 4})\nmark()\ntry: time.sleep(60)\nfinally: print('cleaned')", "cancelled")
+    assert (end["state"], end["metrics"], end["log"], end["pid"]) == ("cancelled", {"loss": 4.0}, "cleaned\n", first)
+    assert runner.body("loss = 1")["pid"] == first
+
+
+def test_a_stop_that_comes_after_the_end_harms_nobody(runner: Runner) -> None:
+    runner.body("loss = 1")
+    process = runner.slot._process
+    assert process is not None
+    process.terminate()
+    process.channel.send({"op": "stop"})
+    end = runner.body(REPORT + "import time\ntime.sleep(0.1)\nreport(None, {'loss': 1})")
+    assert (end["state"], end["pid"]) == ("completed", process.pid)
+
+
+def test_a_sigterm_from_elsewhere_is_told_as_what_it_is(runner: Runner) -> None:
+    end = runner.body("import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)")
+    assert told(end) == ("failed", "crash", "ended by a SIGTERM that the sweep did not send")
+
+
+def test_a_trial_whose_flag_is_set_before_it_starts_does_not_run(runner: Runner) -> None:
+    task = runner.folder.task(runner.folder.write("print('ran')\nloss = 1"))
+    runner.stop(task, "cancelled")
+    end = runner.run_task(task)
+    assert (end["state"], end["log"], len(runner.events)) == ("cancelled", "", 1)
+
+
+# -- memory -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_over_its_memory_is_ended(runner: Runner) -> None:
+    body = "held = []\nwhile True: held.append(bytearray(10_000_000)); held[-1][:] = b'x' * 10_000_000; __import__('time').sleep(0.005)"
+    end = runner.body(body, memory_gb=0.25)
+    assert told(end)[:2] == ("failed", "memory")
+    assert "more than its 0.25 GB" in end["error"]
+    assert 0.25 < end["peak_memory_gb"] < 1.5
+    assert goes_on(runner)
+
+
+def test_memory_in_processes_of_the_trial_counts(runner: Runner) -> None:
+    body = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'x = bytearray(b\"x\" * 400_000_000); import time; time.sleep(60)'])"
+    assert told(runner.body(body, memory_gb=0.25))[:2] == ("failed", "memory")
+
+
+def test_memory_that_forked_processes_share_counts_once(runner: Runner) -> None:
+    body = "import os, time\nheld = bytearray(b'x' * 150_000_000)\npids = []\nfor _ in range(4):\n    pid = os.fork()\n"
+    body += "    if not pid:\n        time.sleep(0.6); os._exit(0)\n    pids.append(pid)\nfor pid in pids: os.waitpid(pid, 0)\nloss = 1"
+    assert told(runner.body(body, memory_gb=0.35)) == ("completed", "", "")
+
+
+def test_one_allocation_that_would_take_the_machine_down_is_refused(runner: Runner) -> None:
+    end = runner.body("x = bytearray(1 << 42)\nloss = 1", memory_gb=0.5)
+    assert told(end) == ("failed", "memory", "MemoryError (limit 0.5 GB)")
+    assert runner.body("import resource\nloss = resource.getrlimit(resource.RLIMIT_DATA)[0]")["metrics"] == {"loss": -1.0}
+
+
+def test_without_a_limit_a_memory_error_is_an_error_like_any_other(runner: Runner) -> None:
+    assert told(runner.body("x = bytearray(1 << 60)")) == ("failed", "error", "MemoryError")
+
+
+def test_memory_is_measured_above_what_the_warm_child_held_before(runner: Runner) -> None:
+    runner.body("import builtins\nbuiltins.held = bytearray(b'x' * 200_000_000)\nloss = 1")
+    end = runner.body("x = bytearray(b'x' * 100_000_000)\nloss = 1", memory_gb=0.25)
+    assert end["state"] == "completed"
+    assert 0.08 < end["peak_memory_gb"] < 0.2
+
+
+def test_a_child_that_holds_ever_more_memory_is_replaced(runner: Runner) -> None:
+    first = runner.body("loss = 1")["pid"]
+    leak = "import builtins\nbuiltins.held = bytearray(b'x' * 600_000_000)\nloss = 1"
+    assert [runner.body("loss = 1")["pid"], runner.body(leak)["pid"]] == [first, first]
+    assert runner.body("loss = 1")["pid"] != first
+
+
+# -- what a trial leaves behind -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "subprocess.Popen(['sleep', '600'])",
+        "subprocess.Popen(['sleep', '600'], start_new_session=True)",
+        "type('D', (), {'pid': int(subprocess.run(['sh', '-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!'], stdout=-1).stdout)})",
+    ],
+)
+def test_processes_that_a_finished_trial_left_are_ended(runner: Runner, start: str) -> None:
+    end = runner.body(MARK + f"import subprocess\nmark({start}.pid)\nloss = 1")
+    assert end["state"] == "completed"
+    (pid,) = marked(runner)
+    assert not is_alive(pid)
+    assert runner.body("loss = 1")["pid"] != end["pid"]
+
+
+def test_a_child_with_a_thread_of_the_trial_is_replaced_unless_the_thread_is_a_daemon(runner: Runner) -> None:
+    body = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon={}).start()\nloss = 1"
+    first, second = runner.body(body.format(True)), runner.body(body.format(False))
+    assert first["pid"] == second["pid"]
+    assert runner.body("loss = 1")["pid"] != first["pid"]
+
+
+def test_a_timer_of_one_trial_does_not_end_the_next(runner: Runner) -> None:
+    first = runner.body("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\nloss = 1")
+    second = runner.body("import time\ntime.sleep(0.5)\nloss = 1")
+    assert (second["state"], second["pid"]) == ("completed", first["pid"])
+
+
+# -- output -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for i in range(1_000_000): print('y' * 99)",
+        "import subprocess\nsubprocess.run('yes | head -c 100000000', shell=True)",
+    ],
+)
+def test_a_trial_that_prints_100_mb_leaves_a_log_of_bounded_size(runner: Runner, body: str) -> None:
+    end = runner.body("print('first line')\n" + body + "\nprint('last line')\nloss = 1")
+    assert end["state"] == "completed"
+    assert len(end["log"]) <= logfile.LIMIT
+    assert end["log"].startswith("first line\n")
+    assert end["log"].endswith("last line\n")
+    assert "bytes are left out here" in end["log"]
+
+
+def test_what_is_left_out_of_a_log_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfile, "LIMIT", 3_000)
+    monkeypatch.setattr(logfile, "HEAD", 1_000)
+    monkeypatch.setattr(logfile, "TAIL", 500)
+    log = logfile.LogFile(str(tmp_path / "log.txt"))
+    written = b"".join(b"%07d\n" % i for i in range(5_000))
+    for i in range(0, len(written), 700):
+        log.write(written[i : i + 700])
+        assert os.path.getsize(tmp_path / "log.txt") <= 3_000
+    log.close()
+    head, _, rest = (tmp_path / "log.txt").read_bytes().partition(b"\n... ")
+    number, _, tail = rest.partition(b" bytes are left out here, a log holds 0 MB ...\n")
+    assert head == written[:1_000]
+    assert written.endswith(tail)
+    assert len(head) + int(number.replace(b",", b"")) + len(tail) == len(written)
+
+
+def test_a_log_that_can_not_be_written_does_not_fail_the_trial_and_is_said(runner: Runner) -> None:
+    task = runner.folder.task(runner.folder.write("print('lost')\nloss = 1"))
+    Path(task["folder"], "log.txt").mkdir()
+    runner.slot.run(task, runner.events.append, {})
+    assert runner.events[-1]["state"] == "completed"
+    assert "log.txt can't be written: Is a directory" in runner.events[-1]["error"]
+
+
+# -- the supervisor's end -----------------------------------------------------------------------------------------------
+
+SUPERVISOR = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+import json
+from jobfiles import boot
+from jupyter_sweep.worker.supervisor import Slot
+Slot(boot(), "local/0").run(json.loads(Path({task!r}).read_text()), lambda event: None, {{}})
+"""
+
+
+@pytest.mark.parametrize("body", ["time.sleep(600)", "while True: pass", GRIND, "import signal\nsignal.pause()"])
+def test_nothing_of_a_trial_outlives_a_supervisor_that_is_killed(runner: Runner, tmp_path: Path, body: str) -> None:
+    import json
+
+    start = "import subprocess\np = subprocess.Popen(['sleep', '600'])\n"
+    start += "q = subprocess.Popen(['sleep', '600'], start_new_session=True)\nmark(os.getpid(), os.getppid(), p.pid, q.pid)\n"
+    task = runner.folder.task(runner.folder.write(MARK + start + body))
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    code = SUPERVISOR.format(path=[p for p in sys.path if p], task=str(tmp_path / "task.json"))
+    with subprocess.Popen([sys.executable, "-c", code]) as supervisor:
+        pids = marked(runner)
+        assert all(map(is_alive, pids))
+        supervisor.send_signal(signal.SIGKILL)
+        wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def test_a_guard_that_is_killed_takes_its_child_along_and_the_trial_has_crashed(runner: Runner) -> None:
+    thread, _, end = runner.start(MARK + "mark(os.getpid(), os.getppid())\nwhile True: pass")
+    child, guard = marked(runner)
+    os.kill(guard, signal.SIGKILL)
+    thread.join(20)
+    assert told(end)[:2] == ("failed", "crash")
+    wait_for(lambda: not is_alive(child))
+    assert goes_on(runner)
+
+
+def test_closing_a_slot_ends_its_trial_and_all_that_it_started(runner: Runner) -> None:
+    body = MARK + "import subprocess\np = subprocess.Popen(['sleep', '600'])\nmark(os.getpid(), os.getppid(), p.pid)\np.wait()"
+    thread, _, end = runner.start(body)
+    pids = marked(runner)
+    runner.slot.close()
+    thread.join(20)
+    assert end["state"] == "cancelled"
+    assert not any(map(is_alive, pids))
+    runner.slot.close()
+
+
+def test_a_child_that_died_while_it_waited_is_replaced(runner: Runner) -> None:
+    pid = runner.body("loss = 1")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(pid))
+    assert goes_on(runner)
+
+
+def test_a_child_that_can_not_start_is_an_error_with_its_last_words(runner: Runner) -> None:
+    (runner.folder.home / "site").mkdir()
+    (runner.folder.home / "site" / "sitecustomize.py").write_text("import os\nprint('no way', flush=True)\nos._exit(1)")
+    runner.folder.write_launch(PYTHONPATH=str(runner.folder.home / "site"))
+    end = runner.body("loss = 1")
+    assert told(end)[:2] == ("failed", "error")
+    assert "did not start: no way" in end["error"]

@@ -1,0 +1,356 @@
+"""`%%sweep` and `%sweep` in a shell of this process, from the line to the results; kernels: test_magics_kernel.py."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import end_processes_of, processes_of
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+import jupyter_sweep
+from jupyter_sweep import SweepError
+from jupyter_sweep.magics import frontend, verbs
+from jupyter_sweep.notation import table
+
+SETUP = """
+import random
+from jupyter_sweep import choice, loguniform, randint, report, require, seed, sweep, uniform
+def score(x, k):
+    return (x - 0.3) ** 2 + k / 10
+"""
+BODY = "x = uniform(0.0, 1.0)\nk = randint(1, 4)\nloss = score(x, k)\n"
+ALL = ["completed"]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[InteractiveShell]:
+    """One shell for all tests: it is a singleton, and costs a second."""
+    shell = InteractiveShell.instance(history_length=0)
+    shell.history_manager.enabled = False
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One sweeps folder for all tests, so that they share a warm driver; each uses names of its own."""
+    folder = tmp_path_factory.mktemp("magics") / "sweeps"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_SWEEP_HOME", str(folder))
+        patch.setenv("JUPYTER_SWEEP_IDLE_S", "60")
+        patch.chdir(folder.parent)
+        yield folder
+    end_processes_of(folder)
+
+
+@pytest.fixture
+def shell(started: InteractiveShell, folder: Path) -> Iterator[InteractiveShell]:
+    """The shell with the extension loaded, and a namespace of its own."""
+    started.reset(new_session=False)
+    started.run_line_magic("load_ext", "jupyter_sweep")
+    assert started.run_cell(SETUP).success
+    yield started
+    started.run_line_magic("unload_ext", "jupyter_sweep")
+
+
+def plain(text: str) -> str:
+    """Take the colours out of a text."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+def run(shell: InteractiveShell, cell: str) -> str:
+    """Run a cell that must succeed and give what it printed."""
+    with capture_output(display=False) as captured:
+        result = shell.run_cell(cell)
+    assert result.success, captured.stdout
+    assert result.result is None
+    return plain(captured.stdout)
+
+
+def refused(shell: InteractiveShell, cell: str) -> str:
+    """Run a cell that must end with a message and give it."""
+    with capture_output(display=False):
+        error = shell.run_cell(cell).error_in_exec
+    assert isinstance(error, SweepError)
+    assert isinstance(error, UsageError)
+    return str(error)
+
+
+def frame(shell: InteractiveShell, name: str) -> list[dict[str, object]]:
+    """Give the rows of a sweep's table as the user's own namespace sees it."""
+    rows: list[dict[str, object]] = shell.ev(f"sweep({name!r}).df.to_dict('records')")
+    return rows
+
+
+def wait_for(condition: Callable[[], object], limit_s: float = 30) -> None:
+    """Wait until a condition holds."""
+    limit = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < limit, "it never came"
+        time.sleep(0.05)
+
+
+# -- the extension ----------------------------------------------------------------------------------------------------
+
+
+def test_unloading_leaves_the_shell_as_it_was_and_loading_again_works(started: InteractiveShell, home: Path) -> None:
+    def parts() -> tuple[object, ...]:
+        magics = started.magics_manager.magics
+        matchers, transformers = started.Completer.custom_matchers, started.input_transformers_post
+        return "sweep" in magics["cell"], "sweep" in magics["line"], len(matchers), len(transformers)
+
+    before = parts()
+    assert before[:2] == (False, False)
+    for _ in range(2):
+        started.run_line_magic("load_ext", "jupyter_sweep")
+        assert parts() == (True, True, before[2] + 1, before[3] + 1)
+        started.run_line_magic("reload_ext", "jupyter_sweep")
+        assert parts() == (True, True, before[2] + 1, before[3] + 1)
+        started.run_line_magic("unload_ext", "jupyter_sweep")
+        assert parts() == before
+
+
+def test_the_question_mark_explains_every_option_and_every_verb(shell: InteractiveShell) -> None:
+    cell, line = shell.object_inspect_text("%%sweep"), shell.object_inspect_text("%sweep")
+    for option in table.OPTIONS:
+        assert f"--{option.name}" in cell
+    for verb in verbs.NAMES:
+        assert f"%sweep {verb}" in line
+
+
+def test_every_public_name_is_there() -> None:
+    for name in jupyter_sweep.__all__:
+        assert getattr(jupyter_sweep, name) is not None
+    namespace: dict[str, object] = {}
+    exec("from jupyter_sweep import *", namespace)
+    assert set(jupyter_sweep.__all__) - {"__version__"} <= set(namespace)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = jupyter_sweep.nothing
+
+
+def test_the_version_is_that_of_the_build() -> None:
+    build = (Path(jupyter_sweep.__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{jupyter_sweep.__version__}"\n' in build
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name"),
+    [
+        (None, "sweep-loss"),
+        ("/tmp/digits.ipynb", "digits-loss"),
+        ("/tmp/my first.ipynb", "my_first-loss"),
+        ("/tmp/01 ünï.ipynb", "sweep-01_ünï-loss"),
+        (f"/tmp/{'n' * 90}.ipynb", f"{'n' * 59}-loss"),
+        ("/tmp/???.ipynb", "sweep-loss"),
+    ],
+)
+def test_a_sweep_without_a_name_is_named_after_notebook_and_target(notebook: str | None, name: str) -> None:
+    given = frontend.default_name(Path(notebook) if notebook else None, "loss")
+    assert given == name
+    assert table.NAME.fullmatch(given)
+
+
+# -- a cell -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_runs_its_trials_and_gives_no_output_of_its_own(shell: InteractiveShell) -> None:
+    run(shell, f"%%sweep first --min loss -n 5 --jobs 2 --algo random\n{BODY}")
+    rows = frame(shell, "first")
+    assert [row["state"] for row in rows] == ["completed"] * 5
+    assert all(row["loss"] == shell.user_ns["score"](row["x"], row["k"]) for row in rows)
+    assert {"x", "k", "loss"} & set(shell.user_ns) == set()
+
+
+def test_running_a_finished_cell_again_runs_nothing_and_more_trials_run_the_rest(shell: InteractiveShell) -> None:
+    run(shell, f"%%sweep again --on inline --min loss -n 3 --algo random\n{BODY}")
+    before = frame(shell, "again")
+    run(shell, f"%%sweep again --on inline --min loss -n 3 --algo random\n# another comment\n{BODY}")
+    assert frame(shell, "again") == before
+    run(shell, f"%%sweep again --on inline --min loss -n 4 --algo random\n{BODY}")
+    assert frame(shell, "again")[:3] == before
+    run(shell, f"%%sweep again --on inline --min loss -n +2 --algo random\n{BODY}")
+    assert len(frame(shell, "again")) == 6
+    assert shell.ev("sweep('again').version") == 1
+
+
+def test_an_edited_helper_of_another_cell_starts_a_new_version(shell: InteractiveShell) -> None:
+    run(shell, f"%%sweep v --on inline --min loss -n 2 --algo random\n{BODY}")
+    run(shell, "def score(x, k):\n    return x + k")
+    run(shell, f"%%sweep v --on inline --min loss -n 2 --algo random\n{BODY}")
+    assert shell.ev("[h.version for h in sweep('v').versions]") == [1, 2]
+    assert all(row["loss"] == row["x"] + row["k"] for row in frame(shell, "v"))
+
+
+def test_the_handle_is_bound_where_the_line_says(shell: InteractiveShell) -> None:
+    run(shell, f"%%sweep bound --on inline --min loss -n 2 -o result\n{BODY}")
+    assert shell.user_ns["result"].name == "bound"
+
+
+def test_the_line_arrives_as_written(shell: InteractiveShell) -> None:
+    shell.user_ns["x"] = 3
+    run(shell, f"%%sweep raw --on inline --min loss -n 1 --note 'costs $x {{x}}' -o h\n{BODY}")
+    assert shell.user_ns["h"].definition.note == "costs $x {x}"
+
+
+def test_pins_and_ranges_on_the_line_hold_for_every_trial(shell: InteractiveShell) -> None:
+    run(shell, f"%%sweep pins --on inline --min loss -n 4 --algo random k=2 x=uniform(0.25, 0.5)\n{BODY}")
+    rows = frame(shell, "pins")
+    assert {row["k"] for row in rows} == {2}
+    assert all(0.25 <= float(str(row["x"])) <= 0.5 for row in rows)
+
+
+def test_a_dry_run_shows_what_would_run_and_writes_nothing(shell: InteractiveShell, home: Path) -> None:
+    said = run(shell, f"%%sweep plan --min loss -n 7 --stop asha --seed 5 --dry-run\n{BODY}")
+    for words in ("plan", "minimize loss", "7", "tpe", "asha", "seed 5", "uniform(0.0, 1.0)", "randint(1, 4)", "score"):
+        assert words in said
+    assert re.search(r"x=0\.\d+ +k=\d", said)
+    assert not home.exists()
+    assert processes_of(home) == []
+
+
+def test_a_cell_with_failed_trials_ends_normally_and_says_how_many_and_why(shell: InteractiveShell) -> None:
+    said = run(shell, "%%sweep some --on inline --min loss --grid\nk = choice(1, 0, 2)\nloss = 1 / k")
+    assert "1 trial failed (1 error)" in said
+    assert "ZeroDivisionError" in said
+
+
+@pytest.mark.parametrize(("name", "limit"), [("fast", "--fail-fast"), ("few", "--max-failures 0")])
+def test_a_cell_beyond_its_failures_ends_with_one_error(shell: InteractiveShell, name: str, limit: str) -> None:
+    body = "k = choice(1, 0, 2, 3, 4)\nloss = 1 / k"
+    said = refused(shell, f"%%sweep {name} --min loss --grid --jobs 1 {limit}\n{body}")
+    assert "ZeroDivisionError" in said
+    assert [row["state"] for row in frame(shell, name)].count("completed") < 4
+
+
+def test_a_body_without_the_metric_fails_the_cell_and_lists_the_numbers_it_saw(shell: InteractiveShell) -> None:
+    said = refused(shell, "%%sweep lost --on inline --min loss -n 3\nk = choice(1, 2, 3)\nlos = k * 2.0")
+    assert "loss" in said
+    assert "los" in said.replace("loss", "")
+
+
+def test_an_inline_sweep_runs_in_this_process(shell: InteractiveShell) -> None:
+    body = "import os\nk = choice(1, 2, 3)\nloss = os.getpid() + 0 * k"
+    run(shell, f"%%sweep here --min loss --grid --on inline\n{body}")
+    assert [row["loss"] for row in frame(shell, "here")] == [os.getpid()] * 3
+
+
+@pytest.mark.parametrize("above", ["%%time", "%%capture out"])
+def test_other_cell_magics_may_stand_above(shell: InteractiveShell, above: str) -> None:
+    said = run(shell, f"{above}\n%%sweep under --on inline --min loss -n 2\n{BODY}")
+    assert [row["state"] for row in frame(shell, "under")] == ["completed"] * 2
+    assert ("Wall time" in said) == (above == "%%time")
+
+
+def test_a_cell_in_the_background_returns_at_once_and_can_be_waited_for(shell: InteractiveShell) -> None:
+    run(shell, "%%sweep bg --min loss -n 2 --bg\nimport time\nk = choice(1, 2)\ntime.sleep(0.5)\nloss = k")
+    assert not shell.ev("sweep('bg').ended")
+    assert "still runs" in run(shell, "%sweep wait bg 0.01s")
+    assert "finished" in run(shell, "%sweep wait bg 30s")
+
+
+# -- the verbs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def swept(shell: InteractiveShell, home: Path) -> InteractiveShell:
+    """A shell with a finished sweep "s", the only one of its folder; its trials print and draw random numbers."""
+    body = "x = uniform(0.0, 1.0)\nnoise = random.random() + seed() % 7\nprint('x is', x)\nloss = score(x, noise)\n"
+    run(shell, f"%%sweep s --min loss -n 4 --on inline --algo random --seed 3\n{body}")
+    return shell
+
+
+def test_without_a_verb_all_sweeps_are_listed(swept: InteractiveShell) -> None:
+    run(swept, f"%%sweep other --on inline --max loss -n 1\n{BODY}")
+    said = run(swept, "%sweep")
+    assert re.search(r"^s +1 +finished +4 completed +min loss", said, re.MULTILINE)
+    assert re.search(r"^other +1 +finished +1 completed +max loss", said, re.MULTILINE)
+
+
+def test_a_log_holds_what_the_trial_printed(swept: InteractiveShell) -> None:
+    assert f"x is {frame(swept, 's')[2]['x']}" in run(swept, "%sweep log s 2")
+
+
+def test_the_best_cell_gives_the_best_parameters_when_it_runs(swept: InteractiveShell) -> None:
+    run(swept, run(swept, "%sweep best s"))
+    assert swept.user_ns["x"] == swept.ev("sweep('s').best.params['x']")
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_replay_gives_the_recorded_metric_to_the_last_bit(swept: InteractiveShell, number: int) -> None:
+    said = run(swept, f"%sweep replay s {number}")
+    recorded = frame(swept, "s")[number]
+    assert f"loss={recorded['loss']!r}, as recorded" in said
+    assert swept.user_ns["loss"] == recorded["loss"]
+    assert swept.user_ns["x"] == recorded["x"]
+
+
+def test_a_replay_after_a_change_says_that_the_numbers_differ(swept: InteractiveShell) -> None:
+    run(swept, "def score(x, k):\n    return 7.5")
+    said = run(swept, "%sweep replay s 1")
+    assert "loss=7.5" in said
+    assert f"loss={frame(swept, 's')[1]['loss']!r} was recorded" in said
+
+
+def test_an_error_in_a_replay_shows_the_line_of_the_body_and_none_of_ours(shell: InteractiveShell) -> None:
+    run(shell, "%%sweep bad --on inline --min loss --grid\nk = choice(1, 0)\nloss = 1 / k")
+    with capture_output(display=False) as captured:
+        error = shell.run_cell("%sweep replay bad 1").error_in_exec
+    assert isinstance(error, ZeroDivisionError)
+    assert "loss = 1 / k" in plain(captured.stdout)
+    assert "jupyter_sweep" not in captured.stdout
+
+
+def test_dropping_a_sweep_wants_a_yes_and_leaves_nothing_of_it(swept: InteractiveShell, home: Path) -> None:
+    assert "--yes" in refused(swept, "%sweep drop s")
+    assert (home / "s").is_dir()
+    run(swept, "%sweep drop s --yes")
+    assert not (home / "s").exists()
+    assert "There are no sweeps" in refused(swept, "%sweep show s")
+
+
+def test_a_running_sweep_is_not_dropped_but_stopped_paused_and_resumed(shell: InteractiveShell, folder: Path) -> None:
+    run(shell, "%%sweep r --min loss --grid --jobs 1 --bg\nimport time\nk = randint(1, 50)\ntime.sleep(0.2)\nloss = k")
+    wait_for(lambda: list((folder / "r").glob("0*")))
+    assert "stop it first" in refused(shell, "%sweep drop r --yes")
+    run(shell, "%sweep pause r")
+    run(shell, "%sweep wait r 20s")
+    assert shell.ev("sweep('r').state") == "paused"
+    paused_with = len(frame(shell, "r"))
+    run(shell, "%sweep resume r")
+    wait_for(lambda: len(frame(shell, "r")) > paused_with)
+    run(shell, "%sweep stop r")
+    run(shell, "%sweep wait r 20s")
+    assert shell.ev("sweep('r').state") == "stopped"
+    assert "already" in run(shell, "%sweep stop r")
+    run(shell, "%sweep drop r --yes")
+
+
+def test_a_dry_run_of_a_stored_sweep_counts_what_is_there(swept: InteractiveShell) -> None:
+    assert "4 trials there already" in run(swept, "%sweep dry-run s")
+
+
+def test_a_misspelt_sweep_is_met_with_the_nearest(swept: InteractiveShell) -> None:
+    run(swept, f"%%sweep digits --on inline --min loss -n 1\n{BODY}")
+    assert "'digits'" in refused(swept, "%sweep show digist")
+    assert "%sweep show digits" in refused(swept, "%sweep digits")
+
+
+# -- a terminal -------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_runs_in_a_terminal(home: Path) -> None:
+    cell = f"%%sweep t --min loss -n 3\n{BODY}"
+    script = f"get_ipython().run_cell({SETUP!r}); get_ipython().run_cell({cell!r}); print(sweep('t').counts)"
+    command = [sys.executable, "-m", "IPython", "--colors=NoColor", "--ext=jupyter_sweep", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "{'completed': 3}" in done.stdout

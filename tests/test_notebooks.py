@@ -1,0 +1,80 @@
+"""The tutorial is the test: both notebooks are executed as a reader would, and what they left is looked at."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from jupyter_sweep import sweep
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+pytestmark = pytest.mark.slow
+
+
+def execute(name: str, folder: Path) -> nbformat.NotebookNode:
+    """Execute a copy of the notebook in `folder` and give it with its outputs."""
+    notebook = nbformat.read(shutil.copy(NOTEBOOKS / name, folder), as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    return client.execute()
+
+
+def texts(notebook: nbformat.NotebookNode, start: str) -> list[str]:
+    """Give the plain text of the result of every cell whose source starts so."""
+    cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.startswith(start)]
+    results = [[o.data["text/plain"] for o in c.outputs if o.output_type == "execute_result"] for c in cells]
+    return ["\n".join(result) for result in results]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert code
+    assert [c.source for c in code if c.outputs or c.execution_count] == []
+
+
+@pytest.mark.timeout(400)
+def test_the_first_notebook_finds_a_good_model_and_run_again_starts_nothing(home: Path, nothing_left: None) -> None:
+    first = execute("01_first_sweep.ipynb", home.parent)
+    digits = sweep("digits")
+    assert digits.counts == {"completed": 40}
+    assert digits.best is not None
+    assert digits.best.metrics["acc"] > 0.95
+    assert texts(first, "width, lr, solver")[0].endswith("True)"), "a replayed trial gave another metric"
+
+    numbers = [t.number for t in digits.trials()]
+    started = [t.started_at for t in digits.trials()]
+    again = execute("01_first_sweep.ipynb", home.parent)
+    assert [t.number for t in sweep("digits").trials()] == numbers
+    assert [t.started_at for t in sweep("digits").trials()] == started
+    assert len(sweep("digits").versions) == 1
+    assert texts(again, "digits.best.params") == texts(first, "digits.best.params")
+
+
+@pytest.mark.timeout(400)
+def test_the_second_notebook_runs_what_is_missing_and_nothing_else(home: Path, nothing_left: None) -> None:
+    done = execute("02_rerun_edit_resume.ipynb", home.parent)
+    assert texts(done, "def trials()") + texts(done, "trials()") == [
+        "{'version 1': 12}",
+        "{'version 1': 12}",
+        "{'version 1': 20}",
+        "{'version 1': 24}",
+        "{'version 1': 24, 'version 2': 24}",
+        "({'version 1': 24, 'version 2': 24, 'version 3': 24}, 2)",
+    ]
+    assert sweep("slow").counts == {"completed": 24}
+    assert sweep("orphan").counts == {"completed": 12}
+    assert max(t.attempt for t in sweep("slow").trials()) == 2, "no trial was cut off by the death of the driver"
