@@ -31,7 +31,7 @@ _POLL_S = 0.05
 #: A driver that dies so often without finishing a trial in between is not started again.
 MAX_REVIVALS = 5
 #: How long a driver that was just started may take to enter itself in the store.
-START_GRACE_S = 10.0
+START_GRACE_S = 3.0
 
 
 class Handle:
@@ -78,7 +78,7 @@ class Handle:
     @property
     def ended(self) -> bool:
         """True when nothing runs and nothing was asked of a driver that it hasn't answered."""
-        return self.state not in ACTIVE_STATES and not self._store.is_asked(self.sweep_id, "run")
+        return self.state not in ACTIVE_STATES and self._store.asked_at(self.sweep_id, "run") is None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -125,7 +125,7 @@ class Handle:
         """One row a report: number, step, reported_at (UTC seconds) and the metrics."""
         from .results.frame import curves_frame
 
-        return curves_frame(self.trials(), self.reports())
+        return curves_frame(self.trials(), self.reports(), self.definition.objectives)
 
     @property
     def configs(self) -> pandas.DataFrame:
@@ -258,19 +258,28 @@ class Handle:
                 f"{folder.read_log(log, 2000)}"
             )
         launch.begin(self._store, sweep, cwd=os.getcwd())
-        return "The driver of this sweep had died; another one goes on."
+        return (
+            "The driver of this sweep had died; another one goes on."
+            if leases.was_owned(self._store, self.sweep_id)
+            else ""
+        )
 
     def _is_orphan(self, sweep: Sweep) -> bool:
-        """Tell whether nobody owns the sweep and nobody is about to: a new driver has START_GRACE_S to register."""
-        now = time.monotonic()
-        asked = self._store.is_asked(self.sweep_id, "run")
-        on_its_way = asked and leases.live_driver(self._store, launch.driver_key(sweep.executor)) is not None
-        if on_its_way or leases.owner(self._store, self.sweep_id) is not None:
+        """Tell whether nobody owns the sweep and nobody is about to.
+
+        A driver that was just started has START_GRACE_S to enter itself; starting a second one meanwhile does no harm, it
+        finds the first and ends.
+        """
+        key = launch.driver_key(sweep.executor)
+        asked_at = self._store.asked_at(self.sweep_id, "run")
+        alive = leases.owner(self._store, self.sweep_id) or (asked_at and leases.live_driver(self._store, key))
+        if alive:
             self._alone_since = None
             return False
-        if self._alone_since is None:
-            self._alone_since = now
-        if now - self._alone_since < (START_GRACE_S if asked else 0.2):
+        now = time.monotonic()
+        self._alone_since = now if self._alone_since is None else self._alone_since
+        is_starting = asked_at is not None and not leases.has_registered(self._store, key, since=asked_at)
+        if now - self._alone_since < (START_GRACE_S if is_starting else 0.2):
             return False
         self._alone_since = None
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -293,6 +294,22 @@ def test_a_replay_gives_the_recorded_metric_to_the_last_bit(swept: InteractiveSh
     assert swept.user_ns["x"] == recorded["x"]
 
 
+def test_a_replay_of_a_trial_of_another_process_agrees_to_the_last_bit(shell: InteractiveShell) -> None:
+    numpy = pytest.importorskip("numpy")
+    shell.user_ns["data"] = numpy.random.default_rng(0).normal(size=(300, 300))
+    body = "import numpy as np\nk = choice(0.5, 0.7)\nw = np.random.normal(size=(300, 300))\n"
+    run(shell, f"%%sweep matrices --min loss --grid --seed 9\n{body}loss = float(np.tanh(k * data @ w @ data).sum())")
+    for row in frame(shell, "matrices"):
+        assert f"loss={row['loss']!r}, as recorded" in run(shell, f"%sweep replay matrices {row['number']}")
+
+
+def test_a_replay_draws_objects_that_were_choices(shell: InteractiveShell) -> None:
+    run(shell, "def double(x):\n    return 2 * x\ndef triple(x):\n    return 3 * x")
+    run(shell, "%%sweep functions --min loss --grid --on inline\nf = choice(double, triple)\nloss = f(5)")
+    assert [row["f"] for row in frame(shell, "functions")] == ["double", "triple"]
+    assert "loss=15.0, as recorded" in run(shell, "%sweep replay functions 1")
+
+
 def test_a_replay_after_a_change_says_that_the_numbers_differ(swept: InteractiveShell) -> None:
     run(swept, "def score(x, k):\n    return 7.5")
     said = run(swept, "%sweep replay s 1")
@@ -344,13 +361,41 @@ def test_a_misspelt_sweep_is_met_with_the_nearest(swept: InteractiveShell) -> No
     assert "%sweep show digits" in refused(swept, "%sweep digits")
 
 
+def test_a_replay_leaves_the_artifacts_of_the_trial_alone(shell: InteractiveShell, folder: Path) -> None:
+    body = "from jupyter_sweep import checkpoint, save\nk = choice(1, 2)\nstate = checkpoint()\ncheckpoint(k)\n"
+    run(
+        shell,
+        f"%%sweep kept --min loss --grid --on inline\n{body}save('k.joblib', k)\nloss = k if state is None else 9",
+    )
+    (saved,) = folder.glob("kept/0000*/k.joblib")
+    before = saved.stat().st_mtime_ns
+    assert "loss=1.0, as recorded" in run(shell, "%sweep replay kept 0")
+    assert saved.stat().st_mtime_ns == before
+
+
 # -- a terminal -------------------------------------------------------------------------------------------------------
 
 
-def test_a_cell_runs_in_a_terminal(home: Path) -> None:
-    cell = f"%%sweep t --min loss -n 3\n{BODY}"
-    script = f"get_ipython().run_cell({SETUP!r}); get_ipython().run_cell({cell!r}); print(sweep('t').counts)"
-    command = [sys.executable, "-m", "IPython", "--colors=NoColor", "--ext=jupyter_sweep", "-c", script]
+def terminal(*cells: str) -> list[str]:
+    """Give the command that runs cells in IPython's terminal shell."""
+    calls = "\n".join(f"get_ipython().run_cell({cell!r})" for cell in (SETUP, *cells))
+    return [sys.executable, "-m", "IPython", "--colors=NoColor", "--ext=jupyter_sweep", "-c", calls]
+
+
+def test_a_cell_runs_in_a_terminal(folder: Path) -> None:
+    command = terminal(f"%%sweep t --min loss -n 3\n{BODY}", "print(sweep('t').counts)")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "{'completed': 3}" in done.stdout
+
+
+def test_an_interrupt_in_a_terminal_leaves_a_sweep_that_can_be_resumed(folder: Path) -> None:
+    cell = "%%sweep ti --min loss --grid --jobs 1\nimport time\nk = randint(1, 60)\ntime.sleep(0.3)\nloss = k"
+    command = terminal(cell, "print('state', sweep('ti').state)")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        wait_for(lambda: list(folder.glob("ti/0*/params.json")))
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert "state interrupted" in said
+    assert said.count("SweepError: Interrupted") == 1
+    assert "Traceback" not in said

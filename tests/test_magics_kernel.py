@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import Any
 
 import nbformat
 import pytest
+from conftest import end_processes_of
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from jupyter_sweep import sweep
 
 SETUP = """
 %load_ext jupyter_sweep
@@ -24,7 +29,7 @@ SLOW = "import time\nk = randint(1, 60)\ntime.sleep(0.3)\nloss = k\n"
 TICKS = """
 ticks = []
 async def tick():
-    for _ in range(40):
+    while True:
         ticks.append(time.time())
         await asyncio.sleep(0.05)
 ticking = asyncio.ensure_future(tick())
@@ -74,9 +79,21 @@ class Kernel:
         return [code[:start] + match + code[end:] for match in content["matches"]]
 
 
-@pytest.fixture
-def kernel(home: Path) -> Iterator[Kernel]:
-    """A kernel in the test's folder with the extension loaded."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One sweeps folder for all tests, so that they share a warm driver; each uses names of its own."""
+    folder = tmp_path_factory.mktemp("kernel") / "sweeps"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_SWEEP_HOME", str(folder))
+        patch.setenv("JUPYTER_SWEEP_IDLE_S", "60")
+        patch.chdir(folder.parent)
+        yield folder
+    end_processes_of(folder)
+
+
+@pytest.fixture(scope="module")
+def kernel(folder: Path) -> Iterator[Kernel]:
+    """A kernel beside that folder with the extension loaded."""
     manager, client = start_new_kernel(kernel_name="python3")
     try:
         made = Kernel(manager, client)
@@ -87,11 +104,11 @@ def kernel(home: Path) -> Iterator[Kernel]:
         manager.shutdown_kernel(now=True)
 
 
-def wait_until(kernel: Kernel, request: str, home: Path) -> None:
-    """Wait until a trial of the requested cell has begun: its folder is there."""
+def wait_for_trial(folder: Path, name: str) -> None:
+    """Wait until a trial of the sweep has begun: its folder is there."""
     limit = time.monotonic() + 30
-    while not list(home.glob("*/0*/params.json")):
-        assert time.monotonic() < limit, f"no trial of {request} has begun"
+    while not list((folder / name).glob("0*/params.json")):
+        assert time.monotonic() < limit, f"no trial of {name} has begun"
         time.sleep(0.05)
 
 
@@ -100,23 +117,24 @@ def test_the_kernel_goes_on_with_other_tasks_while_a_cell_waits(kernel: Kernel) 
     reply, text = kernel.run("%%sweep a --min loss -n 4\nimport time\nk = randint(1, 9)\ntime.sleep(0.3)\nloss = k")
     assert reply["status"] == "ok", text
     assert kernel.value("sweep('a').counts") == {"completed": 4}
-    begun = kernel.value("sweep('a').df['duration_s'].sum()")
-    assert begun > 1
-    assert kernel.value("len(ticks)") > 5
+    trials = "sweep('a').trials()"
+    between = f"sum(t.started_at < tick < t.finished_at for t in {trials} for tick in ticks)"
+    assert kernel.value(between) > 5
+    kernel.run("ticking.cancel()")
 
 
-@pytest.mark.parametrize("above", ["%%time", "%%capture out"])
-def test_a_stacked_cell_blocks_and_leaves_the_kernel_as_it_was(kernel: Kernel, above: str) -> None:
-    reply, text = kernel.run(f"{above}\n%%sweep b --min loss -n 2\nk = choice(1, 2)\nloss = k")
+@pytest.mark.parametrize(("name", "above"), [("b1", "%%time"), ("b2", "%%capture out")])
+def test_a_stacked_cell_blocks_and_leaves_the_kernel_as_it_was(kernel: Kernel, name: str, above: str) -> None:
+    reply, text = kernel.run(f"{above}\n%%sweep {name} --min loss -n 2\nk = choice(1, 2)\nloss = k")
     assert reply["status"] == "ok", text
-    assert kernel.value("sweep('b').counts") == {"completed": 2}
+    assert kernel.value(f"sweep({name!r}).counts") == {"completed": 2}
     assert kernel.run("await asyncio.sleep(0.01)\nprint('alive')")[1] == "alive\n"
 
 
-def test_an_interrupt_ends_the_cell_with_one_line_and_the_cell_goes_on_where_it_was(kernel: Kernel, home: Path) -> None:
+def test_an_interrupt_ends_the_cell_with_one_line_and_the_next_run_goes_on(kernel: Kernel, folder: Path) -> None:
     cell = f"%%sweep c --min loss -n 8 --jobs 1\n{SLOW}"
     request = kernel.client.execute(cell)
-    wait_until(kernel, request, home)
+    wait_for_trial(folder, "c")
     kernel.manager.interrupt_kernel()
     reply, text = kernel.answer(request)
     assert (reply["status"], reply["ename"]) == ("error", "SweepError")
@@ -131,10 +149,10 @@ def test_an_interrupt_ends_the_cell_with_one_line_and_the_cell_goes_on_where_it_
     assert kernel.value("sweep('c').counts") == {"completed": 8}
 
 
-def test_a_second_interrupt_ends_what_runs(kernel: Kernel, home: Path) -> None:
+def test_a_second_interrupt_ends_what_runs(kernel: Kernel, folder: Path) -> None:
     body = "import time\nk = randint(1, 9)\ntime.sleep(60)\nloss = k\n"
     request = kernel.client.execute(f"%%sweep d --min loss -n 4 --jobs 1\n{body}")
-    wait_until(kernel, request, home)
+    wait_for_trial(folder, "d")
     kernel.manager.interrupt_kernel()
     time.sleep(1)
     kernel.manager.interrupt_kernel()
@@ -142,6 +160,19 @@ def test_a_second_interrupt_ends_what_runs(kernel: Kernel, home: Path) -> None:
     assert reply["status"] == "error"
     assert kernel.value("sweep('d').state") == "interrupted"
     assert kernel.value("sweep('d').counts").get("cancelled", 0) >= 1
+
+
+def test_a_cell_whose_driver_is_killed_starts_another_and_says_so(kernel: Kernel, folder: Path) -> None:
+    body = "import time\nk = randint(1, 20)\ntime.sleep(0.3)\nloss = k\n"
+    request = kernel.client.execute(f"%%sweep killed --min loss -n 6 --jobs 1\n{body}")
+    wait_for_trial(folder, "killed")
+    pid = sweep("killed", folder=folder.parent).driver
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    reply, text = kernel.answer(request, timeout_s=90)
+    assert reply["status"] == "ok", text
+    assert "had died" in text
+    assert kernel.value("sweep('killed').counts") == {"completed": 6}
 
 
 def test_an_inline_sweep_is_interrupted_too(kernel: Kernel) -> None:
@@ -154,12 +185,12 @@ def test_an_inline_sweep_is_interrupted_too(kernel: Kernel) -> None:
     assert kernel.value("sweep('e').state") == "interrupted"
 
 
-def test_a_mistake_fails_the_cell_and_shows_the_message_alone(kernel: Kernel, home: Path) -> None:
+def test_a_mistake_fails_the_cell_and_shows_the_message_alone(kernel: Kernel, folder: Path) -> None:
     reply, text = kernel.run("%%sweep f -n 3\nk = choice(1, 2)\nloss = k")
     assert (reply["status"], reply["ename"]) == ("error", "SweepError")
     assert "--min loss" in reply["evalue"]
     assert text == "SweepError: " + reply["evalue"]
-    assert not home.exists()
+    assert not (folder / "f").exists()
 
 
 def test_tab_completes_options_words_metrics_parameters_verbs_and_names(kernel: Kernel) -> None:
@@ -196,17 +227,19 @@ def test_the_best_cell_is_inserted_below(kernel: Kernel) -> None:
     assert re.search(r"^k = 1$", payload["text"], re.MULTILINE)
 
 
-def test_the_folder_stays_beside_the_notebook_when_the_kernel_moves(kernel: Kernel, home: Path, tmp_path: Path) -> None:
-    kernel.run("import os\ndel os.environ['JUPYTER_SWEEP_HOME']\nos.makedirs('away')\nos.chdir('away')")
+def test_the_folder_stays_beside_the_notebook_when_the_kernel_moves(kernel: Kernel, folder: Path) -> None:
+    here = folder.parent
+    kernel.run("import os\nhome = os.environ.pop('JUPYTER_SWEEP_HOME')\nos.makedirs('away')\nos.chdir('away')")
     reply, text = kernel.run("%%sweep h --min loss --grid --on inline\nk = choice(1, 2)\nloss = k")
     assert reply["status"] == "ok", text
-    assert (tmp_path / "sweeps" / "h").is_dir()
-    assert not (tmp_path / "away" / "sweeps").exists()
-    (tmp_path / "books").mkdir()
-    kernel.run(f"__vsc_ipynb_file__ = {str(tmp_path / 'books' / 'mine.ipynb')!r}")
+    assert (folder / "h").is_dir()
+    assert not (here / "away" / "sweeps").exists()
+    (here / "books").mkdir()
+    kernel.run(f"__vsc_ipynb_file__ = {str(here / 'books' / 'mine.ipynb')!r}")
     reply, text = kernel.run("%%sweep --min loss --grid --on inline\nk = choice(1, 2)\nloss = k")
     assert reply["status"] == "ok", text
-    assert (tmp_path / "books" / "sweeps" / "mine-loss").is_dir()
+    assert (here / "books" / "sweeps" / "mine-loss").is_dir()
+    kernel.run("del __vsc_ipynb_file__\nos.chdir('..')\nos.environ['JUPYTER_SWEEP_HOME'] = home")
 
 
 def notebook(*cells: str) -> nbformat.NotebookNode:
@@ -214,7 +247,7 @@ def notebook(*cells: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (SETUP, *cells)])
 
 
-def test_a_headless_run_waits_and_leaves_the_static_result(home: Path) -> None:
+def test_a_headless_run_waits_and_leaves_the_static_result(folder: Path) -> None:
     book = notebook("%%sweep n --min loss -n 3\nk = choice(1, 2, 3)\nloss = k", "%sweep best n")
     NotebookClient(book, timeout=120).execute()
     outputs = book.cells[1].outputs
@@ -224,8 +257,8 @@ def test_a_headless_run_waits_and_leaves_the_static_result(home: Path) -> None:
     assert re.search(r"^k = 1$", book.cells[2].outputs[0]["text"], re.MULTILINE)
 
 
-def test_a_headless_run_stops_at_a_cell_that_fails(home: Path) -> None:
-    book = notebook("%%sweep n --min loss --fail-fast --grid\nk = choice(0, 1)\nloss = 1 / k", "after = 1")
+def test_a_headless_run_stops_at_a_cell_that_fails(folder: Path) -> None:
+    book = notebook("%%sweep nf --min loss --fail-fast --grid\nk = choice(0, 1)\nloss = 1 / k", "after = 1")
     with pytest.raises(CellExecutionError, match="SweepError"):
         NotebookClient(book, timeout=120).execute()
     assert book.cells[2].execution_count is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 
 import nbformat
@@ -11,15 +11,14 @@ from nbclient import NotebookClient
 
 from jupyter_sweep import sweep
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+ROOT = Path(__file__).resolve().parent.parent
 
 
 pytestmark = pytest.mark.slow
 
 
-def execute(name: str, folder: Path) -> nbformat.NotebookNode:
-    """Execute a copy of the notebook in `folder` and give it with its outputs."""
-    notebook = nbformat.read(shutil.copy(NOTEBOOKS / name, folder), as_version=4)
+def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+    """Execute a notebook in `folder` and give it with its outputs."""
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -31,6 +30,10 @@ def execute(name: str, folder: Path) -> nbformat.NotebookNode:
     return client.execute()
 
 
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / name, as_version=4)
+
+
 def texts(notebook: nbformat.NotebookNode, start: str) -> list[str]:
     """Give the plain text of the result of every cell whose source starts so."""
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.startswith(start)]
@@ -38,7 +41,7 @@ def texts(notebook: nbformat.NotebookNode, start: str) -> list[str]:
     return ["\n".join(result) for result in results]
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     code = [c for c in notebook.cells if c.cell_type == "code"]
@@ -46,9 +49,17 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     assert [c.source for c in code if c.outputs or c.execution_count] == []
 
 
+def test_the_first_cell_of_the_readme_runs_as_pasted(home: Path, nothing_left: None) -> None:
+    fences = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in fences[:2]]
+    execute(nbformat.v4.new_notebook(cells=cells), home.parent)
+    assert sweep("curve").counts == {"completed": 30}
+    assert sweep("curve").best.metrics["loss"] < 1e-3
+
+
 @pytest.mark.timeout(400)
 def test_the_first_notebook_finds_a_good_model_and_run_again_starts_nothing(home: Path, nothing_left: None) -> None:
-    first = execute("01_first_sweep.ipynb", home.parent)
+    first = execute(read("01_first_sweep.ipynb"), home.parent)
     digits = sweep("digits")
     assert digits.counts == {"completed": 40}
     assert digits.best is not None
@@ -57,7 +68,7 @@ def test_the_first_notebook_finds_a_good_model_and_run_again_starts_nothing(home
 
     numbers = [t.number for t in digits.trials()]
     started = [t.started_at for t in digits.trials()]
-    again = execute("01_first_sweep.ipynb", home.parent)
+    again = execute(read("01_first_sweep.ipynb"), home.parent)
     assert [t.number for t in sweep("digits").trials()] == numbers
     assert [t.started_at for t in sweep("digits").trials()] == started
     assert len(sweep("digits").versions) == 1
@@ -66,7 +77,7 @@ def test_the_first_notebook_finds_a_good_model_and_run_again_starts_nothing(home
 
 @pytest.mark.timeout(400)
 def test_the_second_notebook_runs_what_is_missing_and_nothing_else(home: Path, nothing_left: None) -> None:
-    done = execute("02_rerun_edit_resume.ipynb", home.parent)
+    done = execute(read("02_rerun_edit_resume.ipynb"), home.parent)
     assert texts(done, "def trials()") + texts(done, "trials()") == [
         "{'version 1': 12}",
         "{'version 1': 12}",

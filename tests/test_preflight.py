@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 from cells import notebook, parse
 
 from jupyter_sweep.errors import Mistakes
-from jupyter_sweep.space.parameter import Choice, Float, Int
+from jupyter_sweep.space.parameter import Float, Int
 from jupyter_sweep.space.space import Space
 
 
@@ -20,7 +22,7 @@ class Seeded(NamedTuple):
     lines: list[int | None]
     says: str
     cells: str = ""
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
     words: bool = True
 
 
@@ -132,6 +134,12 @@ SEEDED: dict[str, Seeded] = {
         [4],
         "values of `f` are objects",
         "def f1(): pass\ndef f2(): pass\n",
+    ),
+    "an undefined name in a condition": Seeded(
+        LR + "if los > 0:\n    n = randint(1, 2)\n    print(n, lr)\n", [3], "`los` is not defined"
+    ),
+    "a condition on what a star import may bring": Seeded(
+        LR + "from math import *\nif tau_ > 0:\n    n = randint(1, 2)\n    print(n, lr)\n", [5], "`tau_` is not defined"
     ),
     "a constraint that can't hold": Seeded(LR + "require(K > 3)\nprint(lr)\n", [3], "never holds", "K = 1\n"),
     "a constraint that can't be evaluated": Seeded(

@@ -98,7 +98,7 @@ def _reads(value: Any, namespace: Mapping[str, Any]) -> set[str]:
 
 def _parts(item: Any) -> list[Any]:
     """Give where the code of a value that is no function may lie."""
-    if isinstance(item, type):
+    if issubclass(type(item), type):
         return [*vars(item).values(), *item.__bases__] if item.__module__ == "__main__" else []
     if isinstance(item, (list, tuple, set, frozenset, dict)) and len(item) < 1000:
         return list(item.values() if isinstance(item, dict) else item)

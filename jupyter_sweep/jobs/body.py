@@ -7,15 +7,19 @@ message, every traceback of a trial and the places of ranges count the lines of 
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..errors import Mistake, Mistakes
 
 #: The `%%sweep` line stands above the body: line k of the body is line k + 1 of the cell.
 LINE_OFFSET = 1
+
+_DEEP = 10_000  # frames of the interpreter; 3.10 needs 5 MB of stack for them
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ def read_body(source: str, transform: Callable[[str], str] | None = None) -> Bod
     Mistakes
         One, with the line, when it is not Python.
     """
-    python = _aligned(source, transform(source)) if transform else source
     try:
+        python = _aligned(source, transform(source)) if transform else source
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # the trial shows them
             tree = ast.parse(python)
@@ -58,6 +62,26 @@ def read_body(source: str, transform: Callable[[str], str] | None = None) -> Bod
     except ValueError as error:  # a null character
         raise Mistakes([_mistake(source, f"syntax error: {error}", 0)]) from None
     return Body(source, python, tree)
+
+
+@contextlib.contextmanager
+def deep() -> Iterator[None]:
+    """Allow code to be as deep as Python compiles it: a sum of a thousand terms is a tree a thousand deep.
+
+    Raises
+    ------
+    Mistakes
+        When it is deeper still.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEEP))
+    try:
+        yield
+    except RecursionError:
+        why = "the cell has an expression or a chain of branches that is nested too deeply to be read"
+        raise Mistakes([Mistake(why, LINE_OFFSET, fix="put that part into a function in another cell")]) from None
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _mistake(source: str, message: str, line: int, fix: str = "") -> Mistake:

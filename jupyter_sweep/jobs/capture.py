@@ -1,9 +1,9 @@
 """What a job needs of the notebook: found, identified, checked, and written where every trial can map it.
 
-`capture` looks at the values (digests, and a pickle that is thrown away, only counted), so that all that can't travel is
-said at once, before anything is written. `Capture.write` pickles them for good: large buffers go straight from the
-kernel's memory into files named by their content, the rest into one small pickle. Pickling twice costs time only for
-data that is not in arrays, and keeps the kernel from holding a second copy of anything.
+`capture` looks at the values (digests, and a pickle that is only counted), so that all that can't travel is said at
+once, before anything is written. `Capture.write` pickles them for good: large buffers go straight from the kernel's
+memory into files named by their content, the rest into one small pickle. Pickling twice costs time only for data that
+is not in arrays, and keeps the kernel from holding a second copy of anything.
 
 The names of the buffers come from the digests that were made for the identity, so each is hashed once.
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
+import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +22,9 @@ from ..errors import Mistake, Mistakes, SweepError
 from ..space.codec import encode, opaque
 from .base import Captured
 from .bindings import hidden_names
+from .buffers import address
 from .digest import Digester
-from .digest_code import is_offered
+from .digest_code import is_class, is_offered
 from .digest_graph import Unhashable, mix
 from .modules import LocalModule, submodules
 from .pickling import Counter, anchor, dump
@@ -31,7 +34,7 @@ from .storing import HashingFile, aside, keep, private_folder, write_buffer
 #: In-band bytes of one name above which a trial notices that it must read them.
 _MUCH = 100 * 2**20
 
-_KINDS = {"ndarray": "array", "memmap": "array", "DataFrame": "frame", "Series": "series", "type": "class"}
+_KINDS = {"ndarray": "array", "memmap": "array", "DataFrame": "frame", "Series": "series"}
 
 
 @dataclass
@@ -56,8 +59,13 @@ class Capture:
     warnings: list[str]
     _payload: dict[str, Any] = field(repr=False)
     _digester: Digester = field(repr=False)
-    _folder: str = ""
-    _outside: int = 0
+    _folder: str
+
+    @property
+    def choices(self) -> Mapping[str, Sequence[Sequence[Any]]]:
+        """For each parameter with choices that JSON can't hold: pairs of what stands for an object, and the object."""
+        choices: Mapping[str, Sequence[Sequence[Any]]] = self._payload["choices"]
+        return choices
 
     def write(self, folder: str) -> dict[str, Any]:
         """Write pickle and buffers into `folder` (made private if it is not there) and give the keys of the job file.
@@ -116,11 +124,11 @@ def capture(
     folder
         The notebook's folder.
     choices
-        Values of choice parameters that JSON can't hold.
+        Values of choice parameters that JSON can't hold; trials know them by label and digest.
     job
         The function that is the job, where there is no body.
     ignore
-        Names that are captured but do not count in the identity.
+        Names that are captured but do not count in the identity, not even where functions read them.
     parameters
         Names of parameters; they count as bound in the body wherever they are.
 
@@ -129,7 +137,8 @@ def capture(
     Mistakes
         One for each name that has no identity or can't be sent to a trial.
     """
-    survey = _Survey(namespace, hidden_names(tree, namespace, wanted, parameters), folder)
+    hidden = hidden_names(tree, namespace, wanted, parameters)
+    survey = _Survey(namespace, Digester(folder, namespace, hidden, ignore), folder)
     for name, line in wanted.items():
         if not is_offered(name, namespace[name]):
             survey.look(name, namespace[name], line, counts=name not in ignore)
@@ -147,11 +156,11 @@ def capture(
 class _Survey:
     """Looks at one value after another and collects what is wrong."""
 
-    def __init__(self, namespace: dict[str, Any], hidden: Collection[str], folder: str) -> None:
+    def __init__(self, namespace: dict[str, Any], digester: Digester, folder: str) -> None:
         self._namespace = namespace
+        self._digester = digester
         self._folder = folder
-        self._digester = Digester(folder, namespace, hidden)
-        self._buffers: dict[str, int] = {}
+        self._buffers: set[tuple[int | None, int]] = set()
         self._counted: dict[str, bytes] = {}
         self.mistakes: list[Mistake] = []
         self.warnings: list[str] = []
@@ -166,8 +175,8 @@ class _Survey:
         if counts:
             self._counted[name] = digest
         elif is_open_file(value):
-            self.warnings.append(f"{name} is an open file: trials get its content as it is now, from its start")
-        kind = _KINDS.get(type(value).__name__, type(value).__name__)
+            self.warnings.append(f"{name} is an open file: trials get a copy of its content")
+        kind = "class" if is_class(value) else _KINDS.get(type(value).__name__, type(value).__name__)
         try:
             nbytes = self._size(name, value)
         except Exception as error:  # whatever an object's own code raises
@@ -178,23 +187,22 @@ class _Survey:
             self.names.append(Captured(name, kind, nbytes, digest.hex()))
 
     def imports(self, tree: ast.Module, wanted: Collection[str]) -> list[str]:
-        """Count what the body imports; give the submodules that it reaches through captured packages."""
+        """Count what the body imports; give the loaded submodules that it reaches through captured packages."""
         attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        packages = [v.__name__ for v in map(self._namespace.get, wanted) if isinstance(v, type(ast))]
-        inner = [full for package in packages for full in submodules(package, attributes)]
+        packages = [v.__name__ for v in map(self._namespace.get, wanted) if isinstance(v, types.ModuleType)]
         modules = self._digester.modules
-        for name in {*modules.imports(tree), *inner}:
+        within = {full for package in packages for full in modules.within(package, attributes)}
+        for name in sorted({*modules.imports(tree), *within}):
             try:
                 self._counted[f"import {name}"] = modules.identity(name)
             except SweepError as error:
                 self.mistakes.append(Mistake(str(error), fix="mend the file, or do not import it"))
-        return inner
+        return [full for package in packages for full in submodules(package, attributes)]
 
     def capture(
         self, wanted: Collection[str], choices: Mapping[str, Sequence[Any]], job: Any, inner: Sequence[str]
     ) -> Capture:
         """Put everything together."""
-        import importlib
 
         def by_content(value: Any) -> str:
             return self._digester.digest(value, "choice").hex()
@@ -204,7 +212,7 @@ class _Survey:
             "anchor": anchor(self._namespace),
             "choices": {p: [[encode(opaque(v, by_content)), v] for v in values] for p, values in choices.items()},
             "job": job,
-            "submodules": [importlib.import_module(name) for name in inner],
+            "submodules": [sys.modules[name] for name in inner],
         }
         return Capture(
             self.names,
@@ -214,7 +222,6 @@ class _Survey:
             payload,
             self._digester,
             self._folder,
-            sum(self._buffers.values()),
         )
 
     def _digest(self, name: str, value: Any) -> tuple[bytes, tuple[str, str] | None]:
@@ -229,11 +236,11 @@ class _Survey:
 
         def take(view: memoryview) -> None:
             nonlocal fresh
-            buffer = self._digester.buffers.name(view)
-            fresh += 0 if buffer in self._buffers else view.nbytes
-            self._buffers[buffer] = view.nbytes
+            place = address(view), view.nbytes
+            fresh += 0 if place in self._buffers else view.nbytes
+            self._buffers.add(place)
 
-        dump(value, counter, take, self._digester.code, modules)
+        dump(value, counter, take, self._digester.code, modules, measure=True)
         for module in modules:
             self._digester.modules.identity(module)
         if counter.nbytes > _MUCH:

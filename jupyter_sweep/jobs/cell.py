@@ -19,7 +19,7 @@ from ..errors import Mistake, Mistakes, SweepError
 from ..space.space import Space
 from . import objects, preflight, scopes
 from .base import Captured, JobRef
-from .body import LINE_OFFSET, Body, read_body
+from .body import LINE_OFFSET, Body, deep, read_body
 from .capture import Capture, capture
 from .digest import digest_tree
 from .jobfile import identity, write_job
@@ -120,14 +120,15 @@ def parse_cell(
     Mistakes
         All that were found, with their lines; 1 is the `%%sweep` line.
     """
-    reading = _Reading(read_body(body, transform), namespace, pins or {}, space, frozenset(ignore))
-    mistakes = reading.mistakes(targets, allow_unused=allow_unused)
-    tree = reading.tree()
-    captured = reading.capture(tree, folder, mistakes)
-    if mistakes or captured is None:
-        raise Mistakes(mistakes)
-    fingerprint = identity(digest_tree(tree), captured.digest, version_tag)
-    return reading.job(captured, fingerprint, tuple(targets), unused=not allow_unused)
+    with deep():
+        reading = _Reading(read_body(body, transform), namespace, pins or {}, space, frozenset(ignore))
+        mistakes = reading.mistakes(targets, allow_unused=allow_unused)
+        tree = reading.tree()
+        captured = reading.capture(tree, folder, mistakes)
+        if mistakes or captured is None:
+            raise Mistakes(mistakes)
+        fingerprint = identity(digest_tree(tree), captured.digest, version_tag)
+        return reading.job(captured, fingerprint, tuple(targets), unused=not allow_unused)
 
 
 class _Reading:
@@ -197,7 +198,7 @@ class _Reading:
             sites=tuple(_position(node, name) for node, name in self._sites.sites),
             fingerprint=fingerprint,
             targets=targets,
-            captures=tuple(c for c in captured.names if c.name not in vocabulary.WORDS),
+            captures=tuple(c for c in captured.names if not self._is_our_word(c.name)),
             warnings=(*captured.warnings, *(f"the parameter {name} is never read" for name in idle)),
             _captured=captured,
         )
@@ -213,6 +214,9 @@ class _Reading:
             for name, line in sorted(self._names.needed.items(), key=lambda item: item[1])
             if name in self._namespace and not _is_stand_in(name, self._namespace[name])
         }
+
+    def _is_our_word(self, name: str) -> bool:
+        return name in vocabulary.WORDS and self._namespace[name] is getattr(vocabulary, name)
 
     def _quoted(self, mistake: Mistake) -> Mistake:
         if mistake.line is None:

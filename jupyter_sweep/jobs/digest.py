@@ -68,14 +68,20 @@ class Digester:
     ----------
     folder
         The notebook's folder.
-    namespace, hidden
-        The notebook's names, and those that functions do not see as they are now (see `bindings`).
+    namespace, hidden, ignored
+        The notebook's names; those that functions do not see as they are now (see `bindings`); those that do not count.
     """
 
-    def __init__(self, folder: str = "", namespace: dict[str, Any] | None = None, hidden: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: str = "",
+        namespace: dict[str, Any] | None = None,
+        hidden: Collection[str] = (),
+        ignored: Collection[str] = (),
+    ) -> None:
         self.modules = Modules(folder)
         self.buffers = Buffers()
-        self.code = Code(self.modules, Sources(), namespace, hidden)
+        self.code = Code(self.modules, Sources(), namespace, hidden, ignored)
         self._graph = Graph(self._describe, ATOMS)
 
     def digest(self, value: Any, name: str) -> bytes:

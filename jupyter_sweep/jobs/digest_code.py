@@ -21,7 +21,7 @@ from .digest_class import annotation_texts, own_attributes
 from .digest_graph import Shape, Unhashable, mix
 from .digest_tree import tree_bytes
 from .digest_values import State
-from .modules import Modules, submodules
+from .modules import Modules
 from .sources import Sources, code_print, global_names, imported_names, nested
 
 LruCached = functools._lru_cache_wrapper
@@ -39,27 +39,37 @@ class Code:
     ----------
     modules, sources
         Where modules come from, and the trees of functions.
-    namespace, hidden
-        Names of the notebook that functions do not see in a trial, because the body binds them first.
+    namespace
+        The notebook's names.
+    hidden
+        Those of them that functions do not see in a trial, because the body binds them first.
+    ignored
+        Those of them whose values do not count.
     """
 
     def __init__(
-        self, modules: Modules, sources: Sources, namespace: dict[str, Any] | None, hidden: Collection[str]
+        self,
+        modules: Modules,
+        sources: Sources,
+        namespace: dict[str, Any] | None,
+        hidden: Collection[str],
+        ignored: Collection[str],
     ) -> None:
         self._modules = modules
         self._sources = sources
         self._namespace = namespace
         self._hidden = hidden
+        self._ignored = ignored
 
     def describe(self, value: Any) -> Shape | None:
         """Give the shape of a function, class, module or part of one; None for any other value."""
         if isinstance(value, types.ModuleType):
             return self._module(value)
-        if isinstance(value, (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, LruCached)):
+        if callable(value):
             place = home(value)
             if place is not None:
                 return self._reference(value, *place)
-        if isinstance(value, type):
+        if is_class(value):
             return self._class(value)
         if isinstance(value, types.FunctionType):
             return _dispatching(value) or self._function(value)
@@ -101,7 +111,8 @@ class Code:
             label = mix("code", self._modules.identity(place), code.co_name, line)
             reads: dict[str, Any] = {}
         else:
-            reads = self.visible_globals(function)
+            ignored = self._ignored if function.__globals__ is self._namespace else ()
+            reads = {name: v for name, v in self.visible_globals(function).items() if name not in ignored}
             label = self._text(function, reads)
         children = [*values.values(), attributes, *reads.values()]
         edges = [*(f" -> {name}" for name in values), "", *(f" -> {name}" for name in reads)]
@@ -116,7 +127,7 @@ class Code:
             full
             for value in reads.values()
             if isinstance(value, types.ModuleType)
-            for full in submodules(value.__name__, names)
+            for full in self._modules.within(value.__name__, names)
         ]
         if node is None:
             own = mix("byte code", sys.implementation.cache_tag or "", code_print(code))
@@ -135,28 +146,33 @@ class Code:
         return Shape(mix("class", where, cls.__qualname__, *annotation_texts(cls)), children, edge=lambda i: "")
 
 
+def is_class(value: Any) -> bool:
+    """Tell whether a value is a class; `list[int]`, which says so of itself in Python 3.10, is none."""
+    return issubclass(type(value), type)
+
+
 def is_offered(name: str, value: Any) -> bool:
-    """Tell whether a name is IPython's `get_ipython` or `display`: a trial offers its own, without the kernel's shell."""
+    """Tell whether a name is IPython's `get_ipython` or `display`: a trial offers its own, without the kernel."""
     library = str(getattr(value, "__module__", "")).partition(".")[0]
     return name in ("get_ipython", "display") and library in ("IPython", "ipykernel")
 
 
 def home(value: Any) -> tuple[str, str] | None:
-    """Give module and name under which a function, class or method can be found again; None if it travels by value.
+    """Give module and name under which a function, class or method can be found again; None if it has no such place.
 
     `random.uniform` is a method of a generator that the module hides. Found by name it draws from the generator that a
     trial has seeded; by value it would bring the kernel's generator along.
     """
-    name, module = getattr(value, "__qualname__", "?"), getattr(value, "__module__", None)
+    name, module = getattr(value, "__qualname__", None), getattr(value, "__module__", None)
     is_bound = isinstance(value, (types.MethodType, types.BuiltinFunctionType))
     owner = value.__self__ if is_bound else None
     if isinstance(owner, types.ModuleType):
         module = owner.__name__
-    elif owner is not None and not isinstance(owner, type):
+    elif owner is not None and not is_class(owner):
         name, module = value.__name__, type(owner).__module__
-    if not isinstance(module, str) or module in ("__main__", "__mp_main__") or module not in sys.modules:
+    if not isinstance(name, str) or not isinstance(module, str) or module in ("__main__", "__mp_main__"):
         return None
-    found: Any = sys.modules[module]
+    found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     same = found == value if owner is not None and type(found) is type(value) else found is value
@@ -185,6 +201,8 @@ def _part(value: Any) -> Shape | None:
     if isinstance(value, LruCached):
         settings = sorted(value.cache_parameters().items())
         return Shape(mix("lru_cache", str(settings)), [value.__wrapped__], edge=lambda i: "")
+    if isinstance(value, types.GenericAlias):
+        return Shape(mix("generic alias"), [value.__origin__, value.__args__])
     if isinstance(value, types.CellType):
         return Shape(mix("cell"), [_contents(value)], edge=lambda i: "")
     if isinstance(value, types.CodeType):

@@ -180,8 +180,8 @@ def describe_object(value: Any) -> Shape:
     except Exception as error:  # an object's own code, which may raise whatever it likes
         raise Unhashable(value, str(error)) from error
     if isinstance(reduced, str):
-        module = getattr(value, "__module__", None) or type(value).__module__
-        return Shape(mix("global", module.partition(".")[0], reduced), [type(value)])
+        module = str(getattr(value, "__module__", None) or type(value).__module__)
+        return Shape(mix("global", reduced), [sys.modules.get(module, module)])
     function, args, state, items, pairs = (*reduced, None, None, None)[:5]
     parts = [function, *args]
     if state is not None:
@@ -197,5 +197,5 @@ def _states(value: object, state: Any) -> list[Any]:
     parts = state if type(state) is tuple and len(state) == 2 else (state,)
     if not all(part is None or (type(part) is dict and set(map(type, part)) <= {str}) for part in parts):
         return [state]
-    derived = _DERIVED.get(type(value).__module__.partition(".")[0], frozenset())
+    derived = _DERIVED.get(str(type(value).__module__).partition(".")[0], frozenset())
     return [part if part is None else State({k: v for k, v in part.items() if k not in derived}) for part in parts]

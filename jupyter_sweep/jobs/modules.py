@@ -18,7 +18,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -107,6 +107,22 @@ class Modules:
             elif isinstance(node, ast.Call):
                 names.update(_dynamic(node))
         return sorted({parent for name in names for parent in _lineage(name)})
+
+    def within(self, package: str, attributes: Collection[str]) -> list[str]:
+        """Give the modules of a local package that code with these attribute names can mean, loaded or not.
+
+        Of an installed package the version says all; and which of its modules are loaded differs between kernels.
+        """
+        found: list[str] = []
+        pending = [package]
+        while pending:
+            name = pending.pop()
+            module = self._find(name).module
+            if module is not None and module.package:
+                inner = [f"{name}.{each}" for each in attributes]
+                pending += [each for each in inner if self._spec(each) is not None]
+            found += [name] if name != package else []
+        return sorted(found)
 
     def local(self) -> dict[str, LocalModule]:
         """Give the local modules that were used, and those that they import."""

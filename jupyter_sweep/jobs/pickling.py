@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .buffers import LARGE
-from .digest_code import Code, LruCached, home
+from .digest_code import Code, LruCached, home, is_class
 
 
 class Sink(Protocol):
@@ -46,7 +46,7 @@ class Counter:
 Take = Callable[[memoryview], None]
 
 
-def dump(value: object, sink: Sink, take: Take, code: Code, modules: set[str]) -> None:
+def dump(value: object, sink: Sink, take: Take, code: Code, modules: set[str], *, measure: bool = False) -> None:
     """Pickle a value.
 
     Parameters
@@ -61,6 +61,8 @@ def dump(value: object, sink: Sink, take: Take, code: Code, modules: set[str]) -
         Tells which globals a function sees.
     modules
         Gets the names of the modules that loading will import.
+    measure
+        Only sizes are wanted: arrays with gaps are not put in order, `take` gets memory of the right size.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def dump(value: object, sink: Sink, take: Take, code: Code, modules: set[str]) -
         take(view)
         return False
 
-    _pickler_class()(sink, keep_inside, code, modules).dump(value)
+    _pickler_class()(sink, keep_inside, code, modules, measure).dump(value)
 
 
 def anchor(namespace: dict[str, Any]) -> types.FunctionType:
@@ -94,23 +96,24 @@ def _pickler_class() -> Any:
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def __init__(self, sink: Sink, inside: Any, code: Code, modules: set[str]) -> None:
+        def __init__(self, sink: Sink, inside: Any, code: Code, modules: set[str], measure: bool) -> None:
             super().__init__(sink, protocol=5, buffer_callback=inside)
             self._visible = code.visible_globals
             self._modules = modules
+            self._measure = measure
 
         def reducer_override(self, value: Any) -> Any:
-            reduced = _reduce(value)
+            reduced = _reduce(value, self._measure)
             if reduced is not None:
                 return reduced
             reduced = super().reducer_override(value)
             if isinstance(value, types.ModuleType):
                 self._modules.add(value.__name__)
-            elif isinstance(value, (type, types.FunctionType)) and reduced is NotImplemented:
+            elif (is_class(value) or isinstance(value, types.FunctionType)) and reduced is NotImplemented:
                 self._modules.add(str(value.__module__))
             elif isinstance(value, types.FunctionType):
                 _own_globals(reduced, self._visible(value))
-            elif isinstance(value, type):
+            elif is_class(value):
                 return _untracked(reduced)
             return reduced
 
@@ -130,10 +133,11 @@ def _untracked(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     return (make, (*arguments[:-2], None, arguments[-1]), *rest)
 
 
-def _reduce(value: Any) -> Any:
+def _reduce(value: Any, measure: bool) -> Any:
     """Give how to make a value again where cloudpickle does not know or does worse; None for all others."""
     if isinstance(value, (types.MethodType, types.BuiltinFunctionType)):
-        return _by_name(value)
+        owner = value.__self__
+        return None if owner is None or is_class(owner) or isinstance(owner, types.ModuleType) else _by_name(value)
     if isinstance(value, LruCached):
         return _by_name(value) or _rebuild(_make_cached, value.__wrapped__, dict(value.cache_parameters()))
     if type(value) is functools.cached_property:
@@ -142,7 +146,7 @@ def _reduce(value: Any) -> Any:
         return _by_name(value) or _rebuild(_make_dispatching, list(value.registry.items()))
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if numpy is not None and isinstance(value, numpy.ndarray):
-        return _array(value, numpy)
+        return _array(value, numpy, measure)
     if torch is not None and type(value) is getattr(torch, "Tensor", None):
         return _tensor(value, torch)
     return None
@@ -161,7 +165,7 @@ def _by_name(value: Any) -> Any:
     return getattr, (found, last)
 
 
-def _array(value: Any, np: Any) -> Any:
+def _array(value: Any, np: Any, measure: bool) -> Any:
     """Let a large array travel as a buffer although it has gaps, or is mapped from a file."""
     if type(value) not in (np.ndarray, np.memmap) or value.dtype.hasobject or value.nbytes < LARGE:
         return None
@@ -169,7 +173,9 @@ def _array(value: Any, np: Any) -> Any:
     has_gaps = not (plain.flags.c_contiguous or plain.flags.f_contiguous)
     if type(value) is np.ndarray and not has_gaps:
         return None
-    return (np.ascontiguousarray(plain) if has_gaps else plain).__reduce_ex__(5)
+    if has_gaps:  # untouched memory costs nothing
+        plain = np.empty(plain.shape, plain.dtype) if measure else np.ascontiguousarray(plain)
+    return plain.__reduce_ex__(5)
 
 
 def _tensor(value: Any, torch: Any) -> Any:

@@ -21,6 +21,7 @@ from .body import Body
 from .lookup import Lookup
 from .scopes import Names, bound_in
 from .sites import Sites
+from .statements import root
 
 #: Columns of every results table, which no parameter may be called.
 BASE_COLUMNS = frozenset(
@@ -33,8 +34,7 @@ _DYNAMIC = frozenset({"exec", "eval", "globals", "locals", "vars"})
 
 #: Line magics that assign no variable; any other might.
 _QUIET_MAGICS = frozenset(
-    ["timeit", "matplotlib", "config", "load_ext", "reload_ext", "autoreload", "env", "cd", "pwd", "pip", "conda"]
-    + ["pinfo", "pinfo2", "psource", "pdoc", "precision", "system", "sx", "sc", "ls", "who", "whos"]
+    ["autoreload", "cd", "conda", "config", "env", "load_ext", "matplotlib", "pinfo", "pinfo2", "pip", "pwd", "timeit"]
 )
 
 
@@ -74,20 +74,28 @@ class Checks:
     # names
 
     def _undefined(self) -> Iterator[Mistake]:
-        if self._names.star or self._is_dynamic() or any(self._assigns(call) for call in self._calls()):
-            return
-        for name, lines in self._names.reads.items():
-            from_space = self._sites.lines.get(name) == 0
-            if from_space or name in self._namespace or hasattr(builtins, name) or name in PROVIDED:
-                continue
-            if name not in self._names.bound:
-                yield self._mistake(f"`{name}` is not defined", lines[0], way_to(name, self._lookup))
-            elif name in self._names.early:
-                later = self._names.bound[name] + 1
-                line = self._names.early[name]
-                yield self._mistake(
-                    f"`{name}` is read here, and first assigned in line {later}", line, "swap the lines"
-                )
+        names = [] if self._may_bind_anything() else list(self._names.reads)
+        unknown = [n for n in names if not self._is_known(n)]
+        for name in unknown:
+            yield self._mistake(f"`{name}` is not defined", self._names.reads[name][0], way_to(name, self._lookup))
+        for name, mistakes in self._sites.undecided.items():
+            if name not in unknown:
+                yield from mistakes
+        for name in names:
+            if name in self._names.early and name in self._names.bound and not self._is_outside(name):
+                why = f"`{name}` is read here, and first assigned in line {self._names.bound[name] + 1}"
+                yield self._mistake(why, self._names.early[name], "assign it first")
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._names.bound or self._is_outside(name)
+
+    def _is_outside(self, name: str) -> bool:
+        """Tell whether a name has a value before the body begins."""
+        from_space = self._sites.lines.get(name) == 0
+        return from_space or name in self._namespace or hasattr(builtins, name) or name in PROVIDED
+
+    def _may_bind_anything(self) -> bool:
+        return self._names.star or self._is_dynamic() or any(self._assigns(call) for call in self._calls())
 
     def _columns(self) -> Iterator[Mistake]:
         for name in sorted(BASE_COLUMNS & self._sites.lines.keys()):
@@ -97,11 +105,11 @@ class Checks:
     def _no_parameter(self) -> Iterator[Mistake]:
         if self._sites.lines or self._sites.mistakes or self._names_like_ranges():
             return
-        yield self._mistake(
-            "the body declares no parameter, so there is nothing to vary",
-            0,
-            "write a range at the top level, such as `lr = loguniform(1e-5, 1e-1)`, or give --space",
-        )
+        why = "the body declares no parameter, so there is nothing to vary"
+        fix = "write a range at the top level, such as `lr = loguniform(1e-5, 1e-1)`, or give --space"
+        if any(isinstance(c.func, ast.Attribute) and c.func.attr == "run_cell_magic" for c in self._calls()):
+            fix = "another cell magic stands above the code and hides it: remove that line"
+        yield self._mistake(why, 0, fix)
 
     def _names_like_ranges(self) -> bool:
         """Tell whether a range is called under a name that is not defined, which is told already."""
@@ -131,14 +139,14 @@ class Checks:
         read = {name for constraint in self._sites.constraints for name in constraint.names}
         read |= {name for p in self._sites.parameters for condition in p.when for name in condition.names}
         read |= {name for name, lines in self._names.reads.items() if max(lines) > self._sites.lines.get(name, 0)}
-        read |= {n.id for n in self._names.loads if self._reads_on_its_line(n)}
+        read |= self._names.inside | {n.id for n in self._names.loads if self._reads_on_its_line(n)}
         read |= {n.id for site, _ in self._sites.sites for n in ast.walk(site) if isinstance(n, ast.Name)}
         read |= reach.globals_read(self._names.reads, self._namespace)
         read |= {name for name in self._sites.lines if name not in read and self._is_mentioned(name)}
         return [name for name in self._sites.lines if name not in read]
 
     def _is_mentioned(self, name: str) -> bool:
-        """Tell whether text names a parameter as templates and pandas' queries do ({lr}, @lr), or a magic's text at all."""
+        """Tell whether text names a parameter: in a template or query as {lr} or @lr, in a magic's text anyhow."""
         template = re.compile(rf"[@$]{name}\b|\{{\s*{name}\b")
         word = re.compile(rf"\b{name}\b")
         magics = [c for c in self._calls() if isinstance(c.func, ast.Attribute) and c.func.attr.startswith("run_")]
@@ -150,7 +158,7 @@ class Checks:
         )
 
     def _reads_on_its_line(self, node: ast.Name) -> bool:
-        """Tell whether a parameter is read on the line that declares it, after a semicolon or in a function above."""
+        """Tell whether a parameter is read on the line that declares it, after a semicolon."""
         for site, name in self._sites.sites:
             if name == node.id and site.lineno == node.lineno:
                 return node.col_offset > site.col_offset
@@ -180,7 +188,7 @@ class Checks:
             return True
         if any(k.arg is None for c in self._reports() for k in c.keywords):
             return True
-        reports = {id(_root_name(call.func)) for call in self._reports()}
+        reports = {id(root(call.func)) for call in self._reports()}
         others = [n.id for n in self._names.loads if id(n) not in reports]
         if any(self._lookup.find(n) is vocabulary.report for n in self._names.loads if id(n) not in reports):
             return True  # handed on to other code
@@ -188,9 +196,9 @@ class Checks:
 
     def _own_modules(self) -> set[str]:
         """Give the names under which our package is used for calls that the body itself shows."""
-        roots = {_root_name(call.func) for call in self._calls() if isinstance(call.func, ast.Attribute)}
-        known = {r.id for r in roots if r is not None and self._lookup.find(r) is not None}
-        return {n for n in known if getattr(self._lookup.find(ast.Name(n)), "__name__", "") == "jupyter_sweep"}
+        roots = [root(call.func) for call in self._calls() if isinstance(call.func, ast.Attribute)]
+        package = vocabulary.__name__.partition(".")[0]
+        return {r.id for r in roots if r is not None and getattr(self._lookup.find(r), "__name__", "") == package}
 
     def _gives_nothing(self, node: ast.expr) -> bool:
         """Tell whether an expression is certain to be no metric."""
@@ -199,7 +207,7 @@ class Checks:
         if not isinstance(node, ast.Call):
             return False
         value = self._lookup.find(node.func)
-        return value is print or value in (vocabulary.report, vocabulary.save, vocabulary.require)
+        return any(value is known for known in (print, vocabulary.report, vocabulary.save, vocabulary.require))
 
     def _reports(self) -> list[ast.Call]:
         return [call for call in self._calls() if self._lookup.calls(call, vocabulary.report)]
@@ -229,9 +237,3 @@ def ignored(names: Iterable[str], known: Collection[str], body: Body) -> Iterato
     for name in names:
         if name not in known:
             yield body.mistake(f"--ignore {name}: the body neither reads nor assigns it.{suggest(name, known)}", 0)
-
-
-def _root_name(node: ast.expr) -> ast.Name | None:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node if isinstance(node, ast.Name) else None

@@ -13,7 +13,7 @@ from .digest_graph import Unhashable
 def is_shell(value: object) -> bool:
     """Tell whether a value is IPython's shell, from which everything in the kernel can be reached."""
     kind = type(value)
-    return kind.__name__.endswith("InteractiveShell") and kind.__module__.startswith(("IPython.", "ipykernel."))
+    return kind.__name__.endswith("InteractiveShell") and str(kind.__module__).startswith(("IPython.", "ipykernel."))
 
 
 def is_open_file(value: object) -> bool:
@@ -22,7 +22,7 @@ def is_open_file(value: object) -> bool:
 
 
 def _comes_from(*modules: str) -> Callable[[Any], bool]:
-    return lambda value: type(value).__module__.partition(".")[0] in modules
+    return lambda value: str(type(value).__module__).partition(".")[0] in modules
 
 
 def _is_a(*kinds: type) -> Callable[[Any], bool]:

@@ -33,6 +33,8 @@ class Names:
         Read where it is not assigned yet: first such line.
     early
         Read for certain before the first assignment: line of the read.
+    inside
+        Read in a function, which may be called from anywhere.
     loads
         The nodes behind `reads`.
     star
@@ -43,6 +45,7 @@ class Names:
     reads: dict[str, list[int]] = field(default_factory=dict)
     needed: dict[str, int] = field(default_factory=dict)
     early: dict[str, int] = field(default_factory=dict)
+    inside: set[str] = field(default_factory=set)
     loads: list[ast.Name] = field(default_factory=list)
     star: bool = False
 
@@ -157,6 +160,7 @@ class _Walk(ast.NodeVisitor):
         self.names.reads.setdefault(node.id, []).append(node.lineno)
         if self._later:
             self._later[-1].append(node)
+            self.names.inside.add(node.id)
         else:
             self._reach(node)
 

@@ -43,6 +43,8 @@ class Sites:
         Parameter -> line of the body that declares it first; 0 for `--space`.
     branches
         Parameters declared only in branches.
+    undecided
+        Mistakes of conditions that read a name that is not defined, by that name: told unless the name is told.
     """
 
     parameters: list[Parameter] = field(default_factory=list)
@@ -54,6 +56,7 @@ class Sites:
     branches: set[str] = field(default_factory=set)
     constants: dict[str, Any] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
+    undecided: dict[str, list[Mistake]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,12 @@ class _Place:
 
     path: tuple[tuple[int, bool], ...] = ()  # (identity of the `if`, branch)
     when: tuple[Condition, ...] = ()
-    unknown: str = ""  # why a condition around it is not known before the start
+    unknown: Unknown | None = None  # why a condition around it can't be decided before the start
 
     def under(self, node: ast.AST, test: ast.expr | Unknown, branch: bool) -> _Place:
         path = (*self.path, (id(node), branch))
         if isinstance(test, Unknown):
-            return _Place(path, self.when, self.unknown or str(test))
+            return _Place(path, self.when, self.unknown or test)
         return _Place(path, (*self.when, Condition(ast.unparse(test), branch)), self.unknown)
 
     def excludes(self, other: _Place) -> bool:
@@ -243,11 +246,7 @@ class _Walk:
             fix = "give one of them another name, or put them into different branches of an if"
             self._mistake(f"the parameter `{name}` is declared in line {clash + 1} already", node, fix)
         elif place.unknown and known == node.lineno:
-            self._mistake(
-                f"the condition of `{name}` can't be decided before the start: {place.unknown}",
-                node,
-                "let it read parameters declared above and plain values of the notebook (numbers, text, lists of them)",
-            )
+            self._refuse_condition(name, node, place.unknown)
         elif parameter is not None:
             parameter = replace(parameter, name=name, when=place.when)
             self.found.parameters.append(parameter if pinned else self._pinned(parameter))
@@ -293,6 +292,17 @@ class _Walk:
                 word = ast.unparse(call.func)
                 fix = f"write `name = {word}(...)` on its own, at the top level or in a branch of an if; use the name"
                 self._mistake(f"{word}(...) stands {where}, where a trial has no single value for it", call, fix)
+
+    def _refuse_condition(self, name: str, node: ast.expr, why: Unknown) -> None:
+        mistake = self._body.mistake(
+            f"the condition of `{name}` can't be decided before the start: {why}",
+            node,
+            "let it read parameters declared above and plain values of the notebook (numbers, text, lists of them)",
+        )
+        if why.name:
+            self.found.undecided.setdefault(why.name, []).append(mistake)
+        else:
+            self.found.mistakes.append(mistake)
 
     def _refuse_shadow(self, call: ast.Call, shadow: str) -> None:
         assert isinstance(call.func, ast.Name)

@@ -63,9 +63,12 @@ class Symbols:
 
     def join(self, test: ast.expr | None, yes: Symbols, no: Symbols) -> None:
         """Take over what two branches assigned; `test` is the pure condition between them, None when there is none."""
-        for name in {**yes._known, **no._known}:
+        before = self._known.items()
+        for name in dict([*(yes._known.items() - before), *(no._known.items() - before)]):
             a, b = yes._meaning(name), no._meaning(name)
-            if a is None or b is None:  # not assigned in one branch: whoever reads it there fails
+            if a is b and a is not None:
+                self._known[name] = a
+            elif a is None or b is None:  # not assigned in one branch: whoever reads it there fails
                 self._known[name] = a or b or "has no value"
             elif isinstance(a, str) or isinstance(b, str):
                 self._known[name] = a if isinstance(a, str) else b

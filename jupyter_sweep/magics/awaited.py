@@ -28,9 +28,9 @@ _CALL = "get_ipython().run_cell_magic('sweep',"
 
 def is_awaited(shell: InteractiveShell) -> bool:
     """Tell whether the running request is a `%%sweep` cell that IPython awaits."""
-    runner = getattr(shell.loop_runner, "__name__", "")
+    on_asyncio = shell.loop_runner is shell.loop_runner_map["asyncio"][0]
     code = frontend.kernel_request(shell).get("content", {}).get("code", "")
-    return bool(shell.autoawait) and runner == "_asyncio_runner" and _CELL.match(code) is not None
+    return bool(shell.autoawait) and on_asyncio and _CELL.match(code) is not None
 
 
 def rewriter(shell: InteractiveShell) -> Callable[[list[str]], list[str]]:

@@ -28,7 +28,7 @@ def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str)
     with told():
         handle = _begin(shell, folder, line, body)
         if handle is not None:
-            watcher = _Watcher(handle)
+            watcher = _Watcher(shell, handle)
             seen = awaited.block_on(view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news))
             _close(shell, handle, seen)
 
@@ -38,31 +38,45 @@ async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: s
     with told():
         handle = _begin(shell, folder, line, body)
         if handle is not None:
-            watcher = _Watcher(handle)
+            watcher = _Watcher(shell, handle)
             seen = await view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news)
             _close(shell, handle, seen)
 
 
 class _Watcher:
-    """Acts for a waiting cell: on an interrupt, and when the driver of its sweep has died."""
+    """Acts for a waiting cell: on an interrupt, and when the driver of its sweep has died.
 
-    def __init__(self, handle: Handle) -> None:
+    What it says is printed in a notebook, where it stays in the saved file; in a terminal the view says it, because it
+    writes over the last line.
+    """
+
+    def __init__(self, shell: InteractiveShell, handle: Handle) -> None:
         self._handle = handle
-        self._said = ""
+        self._prints = frontend.in_kernel(shell)
+        self._unsaid: list[str] = []
 
     def interrupted(self, times: int) -> bool:
         """Let what runs end at the first interrupt, end it at the second, give up waiting at the third."""
         if times == 1:
-            self._said = "Interrupted: no new trials; those that run go on to their end. Again: they end now."
+            self._say("Interrupted: no new trials; what runs goes on to its end. Interrupt again to end it now.")
             self._handle.interrupt()
         elif times == 2:
             self._handle.kill()
         return times < 3
 
     def news(self) -> str:
-        """Give a sentence for the user, or ""; start a dead driver again."""
-        said, self._said = self._said, ""
-        return said or self._handle.revive()
+        """Start a dead driver again, and give what there is to say."""
+        revived = self._handle.revive()
+        if revived:
+            self._say(revived)
+        said, self._unsaid = "\n".join(self._unsaid), []
+        return said
+
+    def _say(self, sentence: str) -> None:
+        if self._prints:
+            print(sentence)
+        else:
+            self._unsaid.append(sentence)
 
 
 def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handle | None:

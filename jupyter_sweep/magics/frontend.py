@@ -15,9 +15,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..notation import table
 
 
+def in_kernel(shell: InteractiveShell) -> bool:
+    """Tell whether the shell is that of a kernel, and not of a terminal or a script."""
+    return getattr(shell, "kernel", None) is not None
+
+
 def notebook(shell: InteractiveShell) -> Path | None:
     """Give the notebook's path where the front end tells it, in a variable or in the environment."""
-    if getattr(shell, "kernel", None) is None:
+    if not in_kernel(shell):
         return None  # a terminal or a script may have inherited the environment of a notebook
     variables = [shell.user_ns.get(name) for name in ("__vsc_ipynb_file__", "__session__")]
     told = (*variables, os.environ.get("JPY_SESSION_NAME"))
@@ -43,7 +48,7 @@ def kernel_request(shell: InteractiveShell) -> dict[str, Any]:
 
 def is_headless(shell: InteractiveShell) -> bool:
     """Tell whether nobody can answer or see a new cell: nbclient and what is built on it allow no questions."""
-    if getattr(shell, "kernel", None) is not None:
+    if in_kernel(shell):
         return not kernel_request(shell).get("content", {}).get("allow_stdin", False)
     return not getattr(shell, "pt_app", None)
 

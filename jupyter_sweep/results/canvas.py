@@ -74,6 +74,7 @@ def new_axes(width: float = 6.4, height: float = 4.0, panels: int = 1) -> list[A
 def _dark_on_white(ax: Axes) -> None:
     """Make Axes readable whatever style the user has set: half a style (white ticks on white) shows nothing."""
     ax.set_facecolor("white")
+    ax.grid(False)
     ax.tick_params(which="both", colors=INK)
     ax.spines[:].set_color(INK)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label):

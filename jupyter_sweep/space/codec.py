@@ -118,13 +118,16 @@ def key(params: Mapping[str, Any]) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
+def token(value: Any) -> str:
+    """Give the text that one value has in `key`: equal for values that are one choice, and for no others."""
+    return json.dumps(encode(value), sort_keys=True)
+
+
 def same(a: Any, b: Any) -> bool:
     """Tell whether two values are one choice: the same object, or equal in value and type."""
-    if a is b:
-        return True
-    if type(a) in _ATOMS and type(b) in _ATOMS and a == a:
-        return type(a) is type(b) and bool(a == b)
-    return json.dumps(encode(a), sort_keys=True) == json.dumps(encode(b), sort_keys=True)
+    if type(a) in _ATOMS and type(b) in _ATOMS:
+        return type(a) is type(b) and repr(a) == repr(b)
+    return a is b or token(a) == token(b)
 
 
 def _encode_dict(value: dict[Any, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ BUILTINS: dict[str, Any] = {
         range, reversed, round, set, sorted, str, sum, tuple, zip,
     )
 } | {"math": math}  # fmt: skip
+_BASE: dict[str, Any] = {"__builtins__": {}, **BUILTINS}
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _compile(expression: str) -> tuple[CodeType, frozenset[str]]:
 def _reads_missing(expression: str, values: Mapping[str, Any]) -> bool:
     """Tell whether evaluation runs into a missing name; `a if test else 0` may read `a` only where it exists."""
     try:
-        eval(_compile(expression)[0], _scope(values))
+        eval(_compile(expression)[0], {**_BASE, **values})
     except NameError:
         return True
     except Exception:  # any other error is told by _evaluate, with the values
@@ -128,12 +129,10 @@ def _reads_missing(expression: str, values: Mapping[str, Any]) -> bool:
 def _evaluate(expression: str, values: Mapping[str, Any], what: str) -> bool:
     code, names = _compile(expression)
     try:
-        return bool(eval(code, _scope(values)))
+        if any(isinstance(part, CodeType) for part in code.co_consts):
+            return bool(eval(code, {**_BASE, **values}))  # a comprehension inside sees globals only
+        return bool(eval(code, _BASE, values))
     except Exception as error:
         given = ", ".join(f"{n}={values[n]!r}" for n in sorted(names) if n in values)
         why = f"{type(error).__name__}: {error}"
         raise SweepError(f"the {what} {expression!r} can't be evaluated for {given}: {why}") from None
-
-
-def _scope(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"__builtins__": {}, **BUILTINS, **values}

@@ -163,7 +163,11 @@ class Parameter:
 
     def index(self, value: Any) -> int | None:
         """Give the place of `value` among the choices, by value and type; None when it is none of them."""
-        return next((i for i, choice in enumerate(self.choices) if codec.same(choice, value)), None)
+        return self._places.get(codec.token(value))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {codec.token(choice): place for place, choice in enumerate(self.choices)}
 
     def contains(self, value: Any) -> bool:
         """Tell whether `coerce` takes the value."""
@@ -193,19 +197,45 @@ class Parameter:
 
     def pinned(self, value: Any) -> Parameter:
         """Give this parameter fixed at `value`, which may lie outside the range but must fit its type."""
-        value = self._fit(codec.plain(value))
-        return self._with(kind="fixed", choices=(value,))
+        return self._with(Parameter(kind="fixed", choices=(self._fit(codec.plain(value)),)))
 
     def narrow(self, other: Parameter) -> Parameter:
-        """Give this parameter with the values of `other`, whose types must fit; name, conditions and marks stay."""
+        """Give this parameter with the values of `other`, whose types must fit.
+
+        Name, conditions and marks stay; so do default and prior where `other` gives none and has room for them.
+        """
         if other.choices:
-            return self._with(kind=other.kind, choices=tuple(self._fit(c) for c in other.choices), like=other)
-        if self.kind == "float" or (self.kind == "int" and other.kind == "int"):
-            return self._with(kind=self.kind, like=other)
-        numbers = {type(c) for c in self.choices}
-        if numbers == {float} or (numbers == {int} and other.kind == "int"):
-            return self._with(kind="float" if numbers == {float} else "int", like=other)
+            fitting = [self._fit(choice) for choice in other.choices]
+            start = fitting[other.index(other.default) or 0]
+            return self._with(replace(other, choices=tuple(fitting), default=start, prior=None))
+        kinds = {self.kind} if not self.choices else {_KIND_OF.get(type(choice), "") for choice in self.choices}
+        if kinds == {"float"} and other.kind == "int":
+            return self._with(replace(other, kind="float", step=other.step or 1))
+        if kinds == {other.kind}:
+            return self._with(other)
         raise SweepError(f"{other.describe()} does not fit the type of {self.name} = {self.describe()}.")
+
+    def _with(self, other: Parameter) -> Parameter:
+        """Give `other` under the name, conditions and marks of this parameter."""
+        default, prior = other._given_default(), other.prior
+        if default is UNSET and other.contains(self.default):
+            default = self._given_default()
+        if prior is None and other.contains(self.prior):
+            prior = self.prior
+        made = replace(
+            other,
+            name=self.name,
+            when=self.when,
+            meta=self.meta,
+            alternative=self.alternative,
+            default=default,
+            prior=prior,
+        )
+        return replace(made, ignore_default=self.ignore_default and codec.same(made.start, self.start))
+
+    def _given_default(self) -> Any:
+        """Give the default if it is another than the middle, else UNSET."""
+        return UNSET if self.default is None or codec.same(self.default, self.middle()) else self.default
 
     def describe(self) -> str:
         """Give the range as the call that declares it, such as "loguniform(1e-05, 0.1)"."""
@@ -254,16 +284,8 @@ class Parameter:
             return int(value)
         raise SweepError(f"{value!r} does not fit the type of {self.name} = {self.describe()}.")
 
-    def _with(self, *, kind: str, choices: Sequence[Any] = (), like: Parameter | None = None) -> Parameter:
-        source = like or Parameter(kind="fixed", choices=(None,))
-        given = {name: getattr(source, name) for name in ("low", "high", "step", "log", "mean", "sigma", "ordered")}
-        if kind == "float" and source.kind == "int" and source.step is None:
-            given["step"] = 1.0
-        default, prior = (like.default, like.prior) if like and not like.choices else (UNSET, None)
-        if like and like.choices and choices:
-            place = like.index(like.default)
-            default = choices[place] if place is not None else UNSET
-        return replace(self, kind=kind, choices=tuple(choices), default=default, prior=prior, **given)
+
+_KIND_OF = {int: "int", float: "float"}
 
 
 def _plain_fields() -> list[Field[Any]]:

@@ -131,14 +131,13 @@ def describe(p: Parameter) -> str:
 
 
 def _choices(p: Parameter) -> tuple[Any, ...]:
-    kept: list[Any] = []
-    for value in p.choices:
-        value = codec.plain(value)
-        if not any(codec.same(value, k) for k in kept):
-            kept.append(value)
+    kept: dict[str, Any] = {}
+    for value in map(codec.plain, p.choices):
+        kept.setdefault(codec.token(value), value)
     if not kept or (p.kind == "fixed" and len(kept) > 1):
-        raise SweepError(f"a {p.kind} parameter needs {'one value' if kept else 'at least one value'}, got {kept!r}.")
-    return tuple(kept)
+        wanted = "one value" if p.kind == "fixed" else "at least one value"
+        raise SweepError(f"a {p.kind} parameter needs {wanted}, got {len(kept)}.")
+    return tuple(kept.values())
 
 
 def _distribution(p: Parameter) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class Space:
             self._check_names(constraint.names, seen, f"the constraint {constraint}", "a parameter")
 
     def _check(self, parameter: Parameter, seen: Mapping[str, int]) -> None:
-        if not parameter.name.isidentifier():
-            raise SweepError(f"{parameter.name!r} is no name for a parameter. Use a Python identifier.")
+        if not parameter.name or "#" in parameter.name:
+            raise SweepError(f"{parameter.name!r} is no name for a parameter: it must be text without '#'.")
         if parameter.alternative and not parameter.when:
             raise SweepError(f"the parameter {parameter.name!r} is declared twice. Give one of them another name.")
         for condition in parameter.when:

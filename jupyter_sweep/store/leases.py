@@ -136,6 +136,16 @@ def live_driver(store: Store, key: str) -> Driver | None:
     return next((d for d in (Driver(*row) for row in rows) if d.alive), None)
 
 
+def has_registered(store: Store, key: str, *, since: float) -> bool:
+    """Tell whether a driver of a key has entered itself after `since`, whatever became of it."""
+    return bool(store.read("select 1 from drivers where key = ? and started_at >= ? limit 1", key, since))
+
+
+def was_owned(store: Store, sweep_id: int) -> bool:
+    """Tell whether a driver had the sweep and didn't give it back: it died."""
+    return bool(store.read("select 1 from sweeps where sweep_id = ? and owner is not null", sweep_id))
+
+
 def refuse_second_host(store: Store) -> None:
     """Raise StoreError when a driver of another host works in this store: two hosts must not write one SQLite file."""
     rows = store.read(f"select {_COLUMNS} from drivers where ended_at is null and host != ?", HOST)

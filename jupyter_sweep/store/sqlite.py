@@ -404,10 +404,11 @@ class Store:
         query = "select request_id, sweep_id, verb, args from requests where key = ? and handled_at is null order by request_id"
         return [Request(row[0], row[1], row[2], json.loads(row[3])) for row in self.read(query, key)]
 
-    def is_asked(self, sweep_id: int, verb: str) -> bool:
-        """Tell whether a request of this verb for the sweep stands open."""
-        query = "select 1 from requests where sweep_id = ? and verb = ? and handled_at is null limit 1"
-        return bool(self.read(query, sweep_id, verb))
+    def asked_at(self, sweep_id: int, verb: str) -> float | None:
+        """Give when the newest open request of this verb for the sweep was made, or None."""
+        query = "select max(created_at) from requests where sweep_id = ? and verb = ? and handled_at is null"
+        at: float | None = self.read(query, sweep_id, verb)[0][0]
+        return at
 
     def close_request(self, request_id: int) -> None:
         """Note that a request was answered."""

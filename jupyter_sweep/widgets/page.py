@@ -5,15 +5,15 @@ of one row), `said` (a sentence), `keep` (put this into the document). From the 
 (in sight or not), `detail`, `stop`, `pause`, `resume`, `cell` (it could not insert one and shows the code), `kept`. A
 delta names the change it builds on; a page that missed one asks for everything.
 
-**Commands.** A click only puts a command into a queue and wakes the loop, because ipykernel runs callbacks in whatever
-thread has a free shell. ipykernel 7.4 sends them to the shell that last sent on the comm, the busy one: see `_unroute`.
+**Commands.** While a loop draws, a click only puts a command into a queue and wakes it, because ipykernel runs
+callbacks in whatever thread has a free shell. ipykernel 7.4 prefers the shell that last sent on the comm, which a cell
+that is not awaited keeps busy: see `_unroute`.
 
 **Cost.** An update is the rows that changed, whatever the number of trials.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ UNASKED = 500
 class SweepView(anywidget.AnyWidget):
     """The widget. `update()` sends what changed since it was last called; commands wait until `obey()`.
 
-    Everything but the callback of a click runs in the thread of the event loop.
+    One thread at a time sends and obeys; only the callback of a click may run in another.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class SweepView(anywidget.AnyWidget):
     cell_id
         Id of the cell that shows it, as the front end gave it; "" when unknown.
     on_command
-        Called in the thread of `loop` when a command came in; it, or somebody it wakes, calls `obey()`.
+        Called when a command came in, in whatever thread: it, or somebody it wakes, calls `obey()`.
     """
 
     _esm = "\n".join((HERE / part).read_text("utf-8") for part in PARTS)
@@ -66,8 +66,7 @@ class SweepView(anywidget.AnyWidget):
         mirror: Mirror,
         *,
         cell_id: str = "",
-        loop: asyncio.AbstractEventLoop | None = None,
-        on_command: Callable[[], None] | None = None,
+        on_command: Callable[[], None] = lambda: None,
     ) -> None:
         self.mirror = mirror
         #: True when a page could not insert the best-config cell itself.
@@ -76,7 +75,7 @@ class SweepView(anywidget.AnyWidget):
         self.kept: bool | None = None
         #: True once a page is there that listens.
         self.asked = False
-        self._loop, self._on_command = loop, on_command
+        self._on_command = on_command
         self._commands: deque[dict[str, Any]] = deque()
         self._seeing: dict[str, bool] = {}
         self._unsent: set[int] = set()
@@ -133,10 +132,9 @@ class SweepView(anywidget.AnyWidget):
     # -- obeying
 
     def _received(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
-        """Take a message from a page, in any thread: queue it and wake the loop."""
+        """Take a message from a page, in any thread: queue it and say so."""
         self._commands.append(content)
-        if self._loop is not None and self._on_command is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._on_command)
+        self._on_command()
 
     def obey(self) -> None:
         """Do what the pages asked for since the last call; what can't be done is said in the view."""

@@ -247,7 +247,9 @@ def _footer(snapshot: Mapping[str, Any]) -> str:
 def history_svg(snapshot: Mapping[str, Any]) -> str:
     """Give the history of the first objective as an SVG document, the best so far as a line; "" without values."""
     metric = text.objective(snapshot)["metric"]
-    shown = [r for r in snapshot["rows"] if r["state"] in ("completed", "pruned") and _finite(r["metrics"].get(metric))]
+    shown = [
+        r for r in snapshot["rows"] if r["state"] in ("completed", "pruned") and _drawable(r["metrics"].get(metric))
+    ]
     finished = [(r["number"], r["metrics"][metric]) for r in shown if r["state"] == "completed"]
     values = [v for _, v in finished] or [r["metrics"][metric] for r in shown]
     if not values:
@@ -269,8 +271,9 @@ def history_svg(snapshot: Mapping[str, Any]) -> str:
     )
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _drawable(value: float | None) -> bool:
+    """Tell whether a value has a place on an axis; the last few decades of a float would overflow its arithmetic."""
+    return value is not None and abs(value) < 1e300
 
 
 class _Scale:

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from ..errors import SweepError
 from . import text
 from .mirror import Handle, Mirror
 from .page import SweepView
@@ -41,31 +43,52 @@ KEEP_S = 2.0
 
 
 class Face:
-    """How a sweep is shown. `draw()` gives whether a row changed; `rest` ends early when `awake` is set."""
-
-    watched = True
-    wants_cell = False
+    """How a sweep is shown. One loop at a time draws it; `wake()` ends that loop's rest, from any thread."""
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
-        self.awake = asyncio.Event()
+        #: True while a loop draws.
+        self.busy = False
+        self._awake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def watched(self) -> bool:
+        """False when nobody can see it now."""
+        return True
+
+    @property
+    def wants_cell(self) -> bool:
+        """True when the user asked for the best-config cell and the page can't insert one."""
+        return False
 
     def open(self) -> None:
+        """Show it for the first time, in the output of the running cell."""
         raise NotImplementedError
 
     def draw(self) -> bool:
+        """Read the sweep, show what changed; give whether a row did."""
         return bool(self.mirror.poll())
 
     def say(self, sentence: str) -> None:
         """Show a sentence; faces without a place for it leave it to the last picture."""
 
+    async def close(self) -> None:
+        """Leave what needs no kernel."""
+        raise NotImplementedError
+
+    def enter(self) -> None:
+        """Let the running loop be the one that draws: a cell that blocks under another magic has one of its own."""
+        self._loop, self._awake, self.busy = asyncio.get_running_loop(), asyncio.Event(), True
+
+    def wake(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._awake.set)
+
     async def rest(self, seconds: float) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.awake.wait(), seconds)
-        self.awake.clear()
-
-    async def close(self) -> None:
-        raise NotImplementedError
+            await asyncio.wait_for(self._awake.wait(), seconds)
+        self._awake.clear()
 
 
 class Live(Face):
@@ -73,27 +96,22 @@ class Live(Face):
 
     def __init__(self, mirror: Mirror, cell_id: str = "", run: int = 0) -> None:
         super().__init__(mirror)
-        self.view = SweepView(mirror, cell_id=cell_id, loop=asyncio.get_running_loop(), on_command=self._serve)
+        self.busy = True  # a page may ask before the loop has begun; it will be answered there
+        self.view = SweepView(mirror, cell_id=cell_id, on_command=self._called)
         self.display_id = uuid.uuid4().hex
-        self.busy = False
-        self._task: asyncio.Task[None] | None = None
         _close_older(cell_id, run, self.view)
 
     @property
-    def watched(self) -> bool:  # type: ignore[override]
+    def watched(self) -> bool:
         return self.view.watched
 
     @property
-    def wants_cell(self) -> bool:  # type: ignore[override]
+    def wants_cell(self) -> bool:
         return self.view.wants_cell
 
-    def bundle(self) -> dict[str, Any]:
-        """Give what the output holds while the sweep runs."""
-        widget = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
-        return {WIDGET: widget, **self.mirror.static()}
-
     def open(self) -> None:
-        _display(self.bundle(), self.display_id)
+        widget = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
+        _display({WIDGET: widget, **self.mirror.static()}, self.display_id)
 
     def draw(self) -> bool:
         self.view.obey()
@@ -102,23 +120,32 @@ class Live(Face):
     def say(self, sentence: str) -> None:
         self.view.say(sentence)
 
-    def _serve(self) -> None:
-        """Take note of a command: the loop that draws obeys it; when none does, obey now and follow what it started."""
-        self.awake.set()
+    def _called(self) -> None:
+        """Take note of a command, in any thread: the loop obeys it; when none draws, it is obeyed here and now."""
         if self.busy:
+            self.wake()
             return
         self.view.obey()
         if not self.mirror.ended:
             self.follow()
 
     def follow(self) -> None:
-        """Keep the view up to date in the background until the sweep ends."""
+        """Go on drawing in a thread until the sweep ends, also while other cells keep the kernel busy.
+
+        The handle is then used in that thread.
+        """
         self.busy = True
-        self._task = asyncio.ensure_future(_drive(self))
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(asyncio.run, self._follow()), name="jupyter_sweep view", daemon=True).start()
+
+    async def _follow(self) -> None:
+        try:
+            await _drive(self)
+        except SweepError as error:
+            self.say(str(error))
 
     async def close(self) -> None:
-        """Leave the static form in the document: by the page, or else by replacing the output."""
-        self.draw()
+        """Have the page put the static form into the document, or else replace the output."""
         self.view.kept = None
         self.view.keep()
         end = time.monotonic() + KEEP_S
@@ -128,6 +155,7 @@ class Live(Face):
         if not self.view.kept:
             _display(self.mirror.static(), self.display_id, again=True)
         self.busy = False
+        self.view.obey()  # what came in between
 
 
 class Headless(Face):
@@ -141,7 +169,6 @@ class Headless(Face):
         _display(self.mirror.static(), self.display_id)
 
     async def close(self) -> None:
-        self.mirror.poll()
         _display(self.mirror.static(), self.display_id, again=True)
 
 
@@ -160,7 +187,6 @@ class Line(Face):
         self._write(text.clean(sentence) + "\n")
 
     async def close(self) -> None:
-        self.mirror.poll()
         self._write("")
         print(text.static_text(self.mirror.snapshot()))
 
@@ -200,11 +226,11 @@ def pick_face(handle: Handle) -> Face:
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return Line(Mirror(handle))
+    request = kernel.get_parent("shell") or {}
     # nbclient, and what is built on it, answers no questions: the one mark of a front end without a person.
-    if not kernel._allow_stdin:
+    if not request.get("content", {}).get("allow_stdin"):
         return Headless(Mirror(handle))
-    cell_id = (kernel.get_parent("shell") or {}).get("metadata", {}).get("cellId", "")
-    return Live(Mirror(handle), cell_id, shell.execution_count)
+    return Live(Mirror(handle), request.get("metadata", {}).get("cellId", ""), shell.execution_count)
 
 
 # -- the loop: when it is drawn -----------------------------------------------------------------------------------
@@ -248,31 +274,30 @@ async def watch(
     """
     face = pick_face(handle)
     face.open()
-    with _interrupts(face.awake.set) as interrupts:
+    with _interrupts(face.wake) as interrupts:
         await _drive(face, interrupts, on_interrupt, each)
     return Seen(face.mirror.snapshot(), len(interrupts), face.wants_cell)
 
 
 def show(handle: Handle) -> None:
-    """Show a sweep and return at once; the view goes on in the background while the kernel is free."""
+    """Show a sweep and return at once. A live view goes on in a thread of its own, and uses the handle there."""
     face = pick_face(handle)
     face.open()
     if isinstance(face, Live):
         face.follow()
     elif isinstance(face, Line):
-        print(f"\r\x1b[2K{text.static_text(face.mirror.snapshot())}")
+        asyncio.run(face.close())
 
 
 async def _drive(
     face: Face,
-    interrupts: list[float] | None = None,
+    interrupts: Sequence[float] = (),
     on_interrupt: Callable[[int], bool] | None = None,
     each: Callable[[], str] | None = None,
 ) -> None:
-    """Draw until the end, more and more slowly while nothing changes or nobody looks, and once more at the end."""
+    """Draw until the end, more and more slowly while nothing changes or nobody looks."""
     pause, handled = FAST_S, 0
-    if isinstance(face, Live):
-        face.busy = True
+    face.enter()
     try:
         while True:
             if each is not None and (sentence := each()):
@@ -280,7 +305,7 @@ async def _drive(
             changed = face.draw()
             if face.mirror.ended:
                 return
-            if interrupts and len(interrupts) > handled:
+            if len(interrupts) > handled:
                 handled = len(interrupts)
                 if on_interrupt is None or not on_interrupt(handled):
                     return
@@ -300,11 +325,10 @@ def _interrupts(wake: Callable[[], None]) -> Iterator[list[float]]:
     if threading.current_thread() is not threading.main_thread():
         yield seen
         return
-    loop = asyncio.get_running_loop()
 
     def note(_signal: int, _frame: FrameType | None) -> None:
         seen.append(time.time())
-        loop.call_soon_threadsafe(wake)
+        wake()
 
     before = signal.signal(signal.SIGINT, note)
     try:

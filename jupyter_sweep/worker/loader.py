@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from types import CodeType, ModuleType
 
 #: What `python -c` runs in a child: read the compiled parts from the socket, build the package, become the guard.
-BOOT = """
+#: Its first line tells in a list of processes what this is.
+BOOT = """# sweep-trial
 import marshal, os, sys
 fd, life, left = map(int, sys.argv[1:4])
 data = []

@@ -7,8 +7,8 @@
 
 Playwright's Python package brings its own driver; the browser is the system's (no download, no npm), which is why this
 is used instead of JupyterLab's own browser tests. A server gets configuration, data and runtime folders of its own, so
-that nothing of the user's settings leaks in. Two traps decide the shape: the page says that the kernel is idle before its
-socket is connected (a run asked for in that gap is lost without a word), so the kernel is awaited through the
+that nothing of the user's settings leaks in. Two traps decide the shape: the page says that the kernel is idle before
+its socket is connected (a run asked for in that gap is lost without a word), so the kernel is awaited through the
 application object; and cells outside the window are not in the page, so sources and outputs are read from the model.
 """
 

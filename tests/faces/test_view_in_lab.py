@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from faces.labdrive import Browser, Notebook, Server, chromium, wait_for
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ pytestmark = [
 
 SETUP = "from faces.fake_sweep import FakeSweep\nfrom jupyter_sweep.widgets.view import show, watch"
 HTML = "text/html"
+Run = Callable[[str], Notebook]
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +35,67 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def classic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def desk(browser: Browser, lab: Server) -> Iterator[Notebook]:
+    """One open notebook for most tests: a kernel and a page of its own would cost each of them five seconds."""
+    yield from prepared(browser, lab)
+
+
+@pytest.fixture(scope="module")
+def classic(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     with Server(tmp_path_factory.mktemp("classic"), "notebook") as server:
-        yield server
+        yield from prepared(browser, server)
+
+
+def prepared(browser: Browser, server: Server) -> Iterator[Notebook]:
+    notebook = browser.open(server, [SETUP])
+    notebook.run(0)
+    notebook.wait_done(0)
+    yield notebook
+    notebook.js("await panel.sessionContext.shutdown()")
+    notebook.close()
 
 
 @pytest.fixture
-def open_cell(browser: Browser, lab: Server) -> Iterator[Any]:
-    """Run a cell under the set-up cell; the console must stay clean and the kernel goes at the end."""
-    opened: list[Notebook] = []
+def run(desk: Notebook) -> Iterator[Callable[[str], Notebook]]:
+    """Run a cell, above another one, in the shared notebook, and end its sweep, `h`, after the test."""
 
-    def run(cell: str, server: Server = lab) -> Notebook:
-        notebook = browser.open(server, [SETUP, cell, "below = 1"])
-        opened.append(notebook)
-        notebook.run(0)
-        notebook.wait_done(0)
-        notebook.run(1)
-        notebook.page.wait_for_selector(".sweep-view")
-        return notebook
+    def run(cell: str) -> Notebook:
+        start(desk, cell)
+        return desk
 
     yield run
-    for notebook in opened:
-        notebook.js("await panel.sessionContext.shutdown()")
-        notebook.close()
+    finish(desk)
+    assert desk.console == []
+
+
+def start(notebook: Notebook, cell: str) -> None:
+    """Make `cell` the first of two and run it."""
+    notebook.js(
+        "const shared = panel.context.model.sharedModel, n = shared.cells.length;"
+        "shared.insertCells(n, value.map((source) => ({cell_type: 'code', source})));"
+        "shared.deleteCellRange(0, n)",
+        [cell, "below = 1"],
+    )
+    notebook.run(0)
+    notebook.page.wait_for_selector(".sweep-view")
+
+
+def finish(notebook: Notebook) -> None:
+    while any(is_running(notebook, i) for i in range(len(sources(notebook)))):
+        notebook.interrupt()
+        notebook.page.wait_for_timeout(200)
+    evaluate(notebook, "h.stop()")
 
 
 def state(notebook: Notebook) -> str:
     return notebook.page.inner_text(".sweep-view .state")
 
 
-def is_running(notebook: Notebook, cell: int = 1) -> bool:
+def counts(notebook: Notebook) -> str:
+    return notebook.page.inner_text(".sweep-view .counts")
+
+
+def is_running(notebook: Notebook, cell: int = 0) -> bool:
     return bool(notebook.js("return panel.content.widgets[value].model.executionState", cell) == "running")
 
 
@@ -86,75 +117,89 @@ def sources(notebook: Notebook) -> list[str]:
     return [cell["source"] for cell in notebook.model()]
 
 
-def test_buttons_act_while_the_cell_blocks(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=500, trial_s=1)\nseen = await watch(h)")
+def copy_of(notebook: Notebook, browser: Browser, name: str) -> Notebook:
+    """Save, and open a copy: its kernel is another one and knows nothing."""
+    (notebook.server.folder / name).write_text(json.dumps(notebook.save()))
+    return browser.open(notebook.server, path=name)
+
+
+def test_buttons_act_while_the_cell_blocks(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=500, trial_s=1)\nseen = await watch(h)")
     press(notebook, "Pause")
     wait_for("the pause", lambda: state(notebook) == "paused")
     assert is_running(notebook)
     press(notebook, "Resume")
     wait_for("the resumption", lambda: state(notebook) == "running")
     press(notebook, "Stop")
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     assert evaluate(notebook, "h.calls") == "['pause', 'resume', 'stop']"
-    assert notebook.console == []
 
 
-def test_a_stopped_sweep_can_be_resumed_from_the_view_after_its_cell_has_ended(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=500, trial_s=0.2)\nseen = await watch(h)")
+def test_a_stopped_sweep_can_be_resumed_from_the_view_after_its_cell_has_ended(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=500, trial_s=0.2)\nseen = await watch(h)")
     press(notebook, "Stop")
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     press(notebook, "Resume")
     wait_for("the resumption", lambda: state(notebook) == "running")
-    before = notebook.page.inner_text(".sweep-view .counts")
-    wait_for("news after the resumption", lambda: notebook.page.inner_text(".sweep-view .counts") != before)
+    before = counts(notebook)
+    wait_for("news after the resumption", lambda: counts(notebook) != before)
 
 
-def test_the_best_config_cell_comes_below_once_and_never_over_an_edit(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=900, done=20, trial_s=5)\nseen = await watch(h)")
+def test_buttons_of_a_shown_sweep_act_while_another_cell_keeps_the_kernel_busy(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=900, trial_s=0.3)\nshow(h)")
+    notebook.wait_done(0)
+    notebook.js("panel.context.model.sharedModel.getCell(1).setSource('import time; time.sleep(60)')")
+    notebook.run(1)
+    wait_for("the busy kernel", lambda: is_running(notebook, 1))
+    before = counts(notebook)
+    wait_for("news meanwhile", lambda: counts(notebook) != before)
+    press(notebook, "Pause")
+    wait_for("the pause", lambda: state(notebook) == "paused")
+    assert is_running(notebook, 1)
+
+
+def test_the_best_config_cell_comes_below_once_and_never_over_an_edit(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=900, done=20, trial_s=5)\nseen = await watch(h)")
     press(notebook, "Best-config cell")
-    wait_for("the new cell", lambda: len(sources(notebook)) == 4)
+    wait_for("the new cell", lambda: len(sources(notebook)) == 3)
     assert is_running(notebook)
-    assert sources(notebook)[2].startswith("# digits v2, trial 14: acc = ")
+    assert sources(notebook)[1].startswith("# digits v2, trial 14: acc = ")
     press(notebook, "Best-config cell")
-    notebook.js("panel.context.model.sharedModel.getCell(2).setSource('mine = 1')")
-    assert len(sources(notebook)) == 4
+    assert len(sources(notebook)) == 3
+    notebook.js("panel.context.model.sharedModel.getCell(1).setSource('mine = 1')")
     press(notebook, "Stop")
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     press(notebook, "Best-config cell")
-    wait_for("the cell after the end", lambda: len(sources(notebook)) == 5)
-    assert sources(notebook)[3] == "mine = 1"
+    wait_for("the cell after the end", lambda: len(sources(notebook)) == 4)
+    assert sources(notebook)[2] == "mine = 1"
 
 
-def test_at_the_end_the_page_is_live_and_the_file_needs_no_kernel(open_cell: Any, browser: Browser) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=12, done=10, trial_s=0.2, failing=0.5)\nseen = await watch(h)")
-    notebook.wait_done(1)
+def test_at_the_end_the_page_is_live_and_the_file_needs_no_kernel(run: Run, browser: Browser) -> None:
+    notebook = run("h = FakeSweep(wanted=12, done=10, trial_s=0.2, failing=0.5)\nseen = await watch(h)")
+    notebook.wait_done(0)
     notebook.page.click(".sweep-view .head:has-text('width')")
     notebook.page.click(".sweep-view .body .row.failed >> nth=0")
-    wait_for("the traceback", lambda: "FloatingPointError" in notebook.page.inner_text(".sweep-view .details"))
-    outputs = notebook.save()["cells"][1]["outputs"]
-    assert [sorted(output["data"]) for output in outputs] == [[HTML, "text/plain"]]
+    wait_for("the traceback", lambda: "FloatingPointError" in notebook.page.inner_text(".sweep-view .table"))
+    again = copy_of(notebook, browser, "later.ipynb")
+    assert [sorted(output["data"]) for output in again.model()[0]["outputs"]] == [[HTML, "text/plain"]]
+    assert "finished" in again.cell(0).inner_text()
+    assert again.cell(0).locator("img").count() == 1
     assert notebook.page.locator(".sweep-view").count() == 1
-    notebook.js("await panel.sessionContext.shutdown()")
-    again = browser.open(notebook.server)
-    assert "finished" in again.cell(1).inner_text()
-    assert again.page.locator(".sweep-view").count() == 0
-    assert again.cell(1).locator("img").count() == 1
     again.close()
 
 
-def test_a_reloaded_page_goes_on_with_the_running_sweep(open_cell: Any, browser: Browser) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=900, done=30, trial_s=0.3)\nshow(h)")
+def test_a_page_opened_later_goes_on_with_the_running_sweep(run: Run, browser: Browser) -> None:
+    notebook = run("h = FakeSweep(wanted=900, done=30, trial_s=0.3)\nshow(h)")
     notebook.save()
     again = browser.open(notebook.server)
-    again.page.wait_for_selector(".sweep-view .body .row")
-    before = again.page.inner_text(".sweep-view .counts")
-    wait_for("news in the reloaded page", lambda: again.page.inner_text(".sweep-view .counts") != before)
-    assert again.page.locator(".sweep-view .body .row").count() > 10
+    wait_for("the rows", lambda: again.page.locator(".sweep-view .body .row").count() > 10)
+    before = counts(again)
+    wait_for("news in the new page", lambda: counts(again) != before)
     again.close()
 
 
-def test_nothing_below_moves_while_trials_come_in(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=14, trial_s=0.1)\nseen = await watch(h)")
+def test_nothing_below_moves_while_trials_come_in(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=14, trial_s=0.1)\nseen = await watch(h)")
     notebook.page.evaluate(
         """() => {
             const view = document.querySelector('.sweep-view'), parts = [...view.querySelectorAll('.inner > *')];
@@ -164,18 +209,18 @@ def test_nothing_below_moves_while_trials_come_in(open_cell: Any) -> None:
             }).observe(view);
         }"""
     )
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     assert len(notebook.page.evaluate("[...heights]")) == 1
 
 
-def test_the_table_is_worked_with_keys_and_the_notebook_does_not_hear_them(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=40, done=40)\nseen = await watch(h)")
-    notebook.wait_done(1)
+def test_the_table_is_worked_with_keys_and_the_notebook_does_not_hear_them(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=40, done=40)\nseen = await watch(h)")
+    notebook.wait_done(0)
     before = sources(notebook)
     notebook.page.focus(".sweep-view .grid")
     for key in ("ArrowDown", "ArrowDown", "a", "b", "x", "Enter"):
         notebook.page.keyboard.press(key)
-    wait_for("the details", lambda: "end of its log" in notebook.page.inner_text(".sweep-view .details"))
+    wait_for("the details", lambda: "end of its log" in notebook.page.inner_text(".sweep-view .table"))
     rows = notebook.page.locator(".sweep-view .body .row")
     assert rows.nth(1).get_attribute("aria-expanded") == "true"
     named = notebook.page.get_attribute(".sweep-view .grid", "aria-activedescendant")
@@ -185,61 +230,57 @@ def test_the_table_is_worked_with_keys_and_the_notebook_does_not_hear_them(open_
     assert sources(notebook) == before
 
 
-def test_hostile_texts_are_shown_as_text_live_and_static(open_cell: Any, browser: Browser) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=40, done=38, hostile=True, failing=0.4)\nseen = await watch(h)")
+def test_hostile_texts_are_shown_as_text_live_and_static(run: Run, browser: Browser) -> None:
+    notebook = run("h = FakeSweep(wanted=40, done=38, hostile=True, failing=0.4)\nseen = await watch(h)")
     assert notebook.page.inner_text(".sweep-view .title .name") == "<script>window.pwned=1</script>"
     assert notebook.page.locator(".sweep-view a.dashboard:visible").count() == 0
     notebook.page.click(".sweep-view .body .row.failed >> nth=0")
     notebook.page.wait_for_selector(".sweep-view .details pre")
-    view = notebook.page.locator(".sweep-view").bounding_box()
-    assert view is not None
-    assert view["width"] < 1100
-    notebook.wait_done(1)
-    notebook.save()
-    again = browser.open(notebook.server)
-    assert "<script>window.pwned=1</script>" in again.cell(1).inner_text()
-    for page in (notebook.page, again.page):
-        assert page.evaluate("window.pwned") is None
+    assert notebook.page.locator(".sweep-view").evaluate("(view) => view.offsetWidth") < 1100
+    notebook.wait_done(0)
+    again = copy_of(notebook, browser, "hostile.ipynb")
+    assert "<script>window.pwned=1</script>" in again.cell(0).inner_text()
+    assert [page.evaluate("window.pwned") for page in (notebook.page, again.page)] == [None, None]
     again.close()
 
 
-def test_each_interrupt_is_told_and_the_cell_ends_without_a_traceback(open_cell: Any) -> None:
-    notebook = open_cell(
+def test_each_interrupt_is_told_and_the_cell_ends_without_a_traceback(run: Run) -> None:
+    notebook = run(
         "h = FakeSweep(wanted=900, trial_s=0.5)\n"
         "def interrupted(n):\n    h.calls.append(n)\n    if n == 2: h.stop()\n    return True\n"
         "seen = await watch(h, on_interrupt=interrupted)"
     )
-    wait_for("trials", lambda: "running" in notebook.page.inner_text(".sweep-view .counts"))
+    wait_for("trials", lambda: "running" in counts(notebook))
     notebook.interrupt()
-    wait_for("news after the first interrupt", lambda: "completed" in notebook.page.inner_text(".sweep-view .counts"))
+    wait_for("news after the first interrupt", lambda: "completed" in counts(notebook))
     assert is_running(notebook)
     notebook.interrupt()
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     assert evaluate(notebook, "(h.calls, seen.interrupts)") == "([1, 2, 'stop'], 2)"
-    assert [output["output_type"] for output in notebook.save()["cells"][1]["outputs"]] == ["display_data"]
+    assert [output["output_type"] for output in notebook.save()["cells"][0]["outputs"]] == ["display_data"]
 
 
-def test_the_filter_compares_and_searches(open_cell: Any) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=80, done=80)\nseen = await watch(h)")
+def test_the_filter_compares_and_searches(run: Run) -> None:
+    notebook = run("h = FakeSweep(wanted=80, done=80)\nseen = await watch(h)")
     rows = "[(r['params'], r['state']) for r in h.snapshot()['rows']]"
-    notebook.wait_done(1)
+    notebook.wait_done(0)
     want = evaluate(notebook, f"sum(p['lr'] > 0.001 and p['opt'] == 'adam' and s == 'completed' for p, s in {rows})")
     notebook.page.fill(".sweep-view .filter", "lr>0.001 opt=adam completed")
     wait_for("the filter", lambda: notebook.page.inner_text(".sweep-view .tools .dim") == f"{want} of 80 trials")
 
 
-def test_notebook_7_has_the_same_view(open_cell: Any, classic: Server) -> None:
-    notebook = open_cell("h = FakeSweep(wanted=900, done=20, trial_s=2)\nseen = await watch(h)", classic)
-    press(notebook, "Best-config cell")
-    wait_for("the new cell", lambda: len(sources(notebook)) == 4)
-    press(notebook, "Stop")
-    notebook.wait_done(1)
-    assert sorted(notebook.save()["cells"][1]["outputs"][0]["data"]) == [HTML, "text/plain"]
-    assert notebook.page.locator(".sweep-view .body .row").count() > 10
+def test_notebook_7_has_the_same_view(classic: Notebook) -> None:
+    start(classic, "h = FakeSweep(wanted=900, done=20, trial_s=2)\nseen = await watch(h)")
+    press(classic, "Best-config cell")
+    wait_for("the new cell", lambda: len(sources(classic)) == 3)
+    press(classic, "Stop")
+    classic.wait_done(0)
+    assert sorted(classic.save()["cells"][0]["outputs"][0]["data"]) == [HTML, "text/plain"]
+    assert classic.page.locator(".sweep-view .body .row").count() > 10
 
 
 def test_an_untrusted_notebook_still_shows_table_plot_and_failures(browser: Browser, lab: Server) -> None:
-    lab.write([f"{SETUP}\nseen = await watch(FakeSweep(wanted=40, done=40, failing=0.3))"], "colleague.ipynb")
+    lab.write(["seen = await watch(h)"], "colleague.ipynb")
     notebook = lab.read("colleague.ipynb")
     notebook["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": static_bundle()}]
     (lab.folder / "colleague.ipynb").write_text(json.dumps(notebook))
@@ -250,12 +291,12 @@ def test_an_untrusted_notebook_still_shows_table_plot_and_failures(browser: Brow
     cell.locator("summary").first.click()
     assert "FloatingPointError" in cell.locator("details pre").first.inner_text()
     assert cell.locator("td").nth(20).evaluate("(td) => getComputedStyle(td).whiteSpace") == "nowrap"
-    opened.js("await panel.sessionContext.shutdown()")
     opened.close()
 
 
 def static_bundle() -> dict[str, str]:
     from faces.fake_sweep import FakeSweep
+
     from jupyter_sweep.widgets.mirror import Mirror
 
     return Mirror(FakeSweep(wanted=40, done=40, failing=0.3)).static()
@@ -278,6 +319,7 @@ HOST = """async ([source, css, start]) => {
 def host(browser: Browser, done: int) -> tuple[Page, Any, list[dict[str, Any]]]:
     """Give a page with the view of a sweep that has ended, its Python side, and the messages that would go to it."""
     from faces.fake_sweep import FakeSweep
+
     from jupyter_sweep.widgets.mirror import Mirror
     from jupyter_sweep.widgets.page import SweepView
 
@@ -324,7 +366,8 @@ def test_best_so_far_is_the_same_in_whatever_order_trials_end(browser: Browser) 
             };
             const shuffled = rows.map((r) => [Math.sin(r.n * 12.9), r]).sort((a, b) => a[0] - b[0]).map(([, r]) => r);
             let best = Infinity;
-            const plain = rows.filter((r) => r.state === 'completed' && r.metrics[0] < best && ((best = r.metrics[0]), true));
+            const plain = rows.filter(({state, metrics: [value]}) =>
+                state === 'completed' && value < best && ((best = value), true));
             return [steps(rows), steps([...rows].reverse()), steps(shuffled),
                     JSON.stringify(plain.map((r) => ({n: r.n, value: r.metrics[0]})))];
         }""",

@@ -1,4 +1,4 @@
-"""kill -9 of everything, at random moments. How often is set by JUPYTER_SWEEP_KILLS (default 5, in minutes-long runs 20)."""
+"""kill -9 of everything, at random moments. How often is set by JUPYTER_SWEEP_KILLS (5; by hand 20)."""
 
 from __future__ import annotations
 
@@ -76,16 +76,12 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def workers(driver: int) -> list[int]:
-    """Processes of Dask workers: what the driver started and what runs no trials."""
-    return [
-        p.pid
-        for p in family(driver)
-        if "sweep-trial" not in " ".join(_cmdline(p)) and "spawn_main" in " ".join(_cmdline(p))
-    ]
+    """Give the processes of Dask workers: what the driver spawned."""
+    return [p.pid for p in family(driver) if "spawn_main" in " ".join(_cmdline(p))]
 
 
-def trial_children(driver: int) -> list[int]:
-    return [p.pid for p in family(driver) if "sweep-trial" in " ".join(_cmdline(p))]
+def trial_children(handle: Handle) -> list[int]:
+    return [t.pid for t in handle.trials() if t.state == "running" and t.pid]
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
@@ -129,7 +125,7 @@ def account(handle: Handle, seen: dict[int, tuple[object, ...]], *, failures: in
             assert json.loads((handle.folder.parent / trial.folder / "params.json").read_text()) == trial.params
 
 
-def kill_again_and_again(folder: Path, strike: Callable[[int], bool], pause_s: tuple[float, float]) -> Handle:
+def kill_again_and_again(folder: Path, strike: Callable[[Handle, int], bool], pause_s: tuple[float, float]) -> Handle:
     kernel = start_kernel(folder, "--bg")
     kernel.communicate(timeout=60)
     handle, seen, struck = handle_of(folder), {}, 0
@@ -139,7 +135,7 @@ def kill_again_and_again(folder: Path, strike: Callable[[int], bool], pause_s: t
         if pid is None:
             break
         seen.update(final_rows(handle))
-        struck += strike(pid)
+        struck += strike(handle, pid)
     until = time.monotonic() + 240
     while not handle.wait(1) and time.monotonic() < until:
         pass
@@ -150,18 +146,18 @@ def kill_again_and_again(folder: Path, strike: Callable[[int], bool], pause_s: t
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_driver_killed_at_random_moments_loses_and_repeats_nothing(home: Path) -> None:
-    handle = kill_again_and_again(home.parent, lambda pid: kill([pid]), (0.1, 1.2))
+    handle = kill_again_and_again(home.parent, lambda _, pid: kill([pid]), (0.1, 1.2))
     assert all(t.state == "completed" for t in handle.trials())
 
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(home: Path) -> None:
-    kill_again_and_again(home.parent, lambda pid: kill(workers(pid)), (0.3, 1.0))
+    kill_again_and_again(home.parent, lambda _, pid: kill(workers(pid)), (0.3, 1.0))
 
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_trials_process_killed_at_random_moments_costs_that_trial_alone(home: Path) -> None:
-    handle = kill_again_and_again(home.parent, lambda pid: kill(trial_children(pid)), (0.2, 0.6))
+    handle = kill_again_and_again(home.parent, lambda handle, _: kill(trial_children(handle)), (0.2, 0.6))
     failed = [t for t in handle.trials() if t.state == "failed"]
     assert all(t.reason == "crash" and "SIGKILL" in t.error for t in failed), failed
 
