@@ -267,8 +267,8 @@ class Handle:
     def _is_orphan(self, sweep: Sweep) -> bool:
         """Tell whether nobody owns the sweep and nobody is about to.
 
-        A driver that was just started has START_GRACE_S to enter itself; starting a second one meanwhile does no harm, it
-        finds the first and ends.
+        A driver that was just started has START_GRACE_S to enter itself; starting a second one meanwhile does no harm,
+        it finds the first and ends.
         """
         key = launch.driver_key(sweep.executor)
         asked_at = self._store.asked_at(self.sweep_id, "run")

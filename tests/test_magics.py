@@ -209,6 +209,12 @@ def test_pins_and_ranges_on_the_line_hold_for_every_trial(shell: InteractiveShel
     assert all(0.25 <= float(str(row["x"])) <= 0.5 for row in rows)
 
 
+def test_a_space_of_the_notebook_takes_the_place_of_ranges(shell: InteractiveShell) -> None:
+    run(shell, "from jupyter_sweep import Choice, Float, Space\nspace = Space(x=Float(0.1, 0.2), k=Choice(1, 2))")
+    run(shell, "%%sweep spaced --on inline --min loss -n 3 --space space\nloss = score(x, k)")
+    assert all(0.1 <= float(str(row["x"])) <= 0.2 and row["k"] in (1, 2) for row in frame(shell, "spaced"))
+
+
 def test_a_dry_run_shows_what_would_run_and_writes_nothing(shell: InteractiveShell, home: Path) -> None:
     said = run(shell, f"%%sweep plan --min loss -n 7 --stop asha --seed 5 --dry-run\n{BODY}")
     for words in ("plan", "minimize loss", "7", "tpe", "asha", "seed 5", "uniform(0.0, 1.0)", "randint(1, 4)", "score"):
@@ -363,10 +369,8 @@ def test_a_misspelt_sweep_is_met_with_the_nearest(swept: InteractiveShell) -> No
 
 def test_a_replay_leaves_the_artifacts_of_the_trial_alone(shell: InteractiveShell, folder: Path) -> None:
     body = "from jupyter_sweep import checkpoint, save\nk = choice(1, 2)\nstate = checkpoint()\ncheckpoint(k)\n"
-    run(
-        shell,
-        f"%%sweep kept --min loss --grid --on inline\n{body}save('k.joblib', k)\nloss = k if state is None else 9",
-    )
+    body += "save('k.joblib', k)\nloss = k if state is None else 9"
+    run(shell, f"%%sweep kept --min loss --grid --on inline\n{body}")
     (saved,) = folder.glob("kept/0000*/k.joblib")
     before = saved.stat().st_mtime_ns
     assert "loss=1.0, as recorded" in run(shell, "%sweep replay kept 0")

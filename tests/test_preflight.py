@@ -129,6 +129,13 @@ SEEDED: dict[str, Seeded] = {
         [5],
         "`loss` is computed in line 3",
     ),
+    "a condition on data in one of several branches": Seeded(
+        "o = choice('a', 'b')\nif o == 'a':\n    lr = uniform(0, 1)\nelif len(data) > f():\n    lr = uniform(2, 3)\n"
+        "    n = randint(1, 2)\n    print(n)\nprint(lr)\n",
+        [6],
+        "`f` is __main__.f",
+        "def f(): return 1\ndata = [1]\n",
+    ),
     "a condition on objects": Seeded(
         "f = choice(f1, f2)\nif f == f1:\n    n = randint(1, 2)\n    print(n)\n",
         [4],
@@ -142,6 +149,9 @@ SEEDED: dict[str, Seeded] = {
         LR + "from math import *\nif tau_ > 0:\n    n = randint(1, 2)\n    print(n, lr)\n", [5], "`tau_` is not defined"
     ),
     "a constraint that can't hold": Seeded(LR + "require(K > 3)\nprint(lr)\n", [3], "never holds", "K = 1\n"),
+    "a constraint of the notebook that can't be evaluated": Seeded(
+        LR + "require(1 / K > 3)\nprint(lr)\n", [3], "ZeroDivisionError", "K = 0\n"
+    ),
     "a constraint that can't be evaluated": Seeded(
         "n = randint(0, 3, default=0)\nrequire(1 / n > 0)\nprint(n)\n", [1], "ZeroDivisionError"
     ),

@@ -6,7 +6,7 @@ their place. The worker compares what a trial's params say with what the pickle 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +28,11 @@ def objects_in(parameters: Iterable[Parameter]) -> dict[str, list[Any]]:
 
 def storable(space: Space, captured: Capture) -> Space:
     """Give the space with every object in a choice replaced by label and digest."""
-    encoded = captured._payload["choices"]
-    parameters = [_storable(p, encoded.get(p.name, ())) for p in space.parameters.values()]
+    parameters = [_storable(p, captured.choices.get(p.name, ())) for p in space.parameters.values()]
     return Space.of(parameters, space.constraints, space.constants)
 
 
-def _storable(parameter: Parameter, encoded: Iterable[tuple[Any, Any]]) -> Parameter:
+def _storable(parameter: Parameter, encoded: Iterable[Sequence[Any]]) -> Parameter:
     known = [(value, codec.decode(data)) for data, value in encoded]
     if not known:
         return parameter

@@ -18,7 +18,7 @@ from ..space.condition import Condition, Constraint
 from ..space.parameter import Parameter
 from ..space.space import Space
 from . import arguments, misplaced, scopes
-from .body import Body
+from .body import LINE_OFFSET, Body
 from .lookup import Lookup, Range
 from .pins import Pin
 from .statements import assignment, follow, is_literal, root
@@ -92,7 +92,8 @@ class _Walk:
         self._given = set(space.names) if space else set()
         self._loads = set(map(id, scopes.names_of(body.tree).loads))
         self._places: dict[str, list[tuple[_Place, int]]] = {}
-        self._assigned: dict[str, int] = {}  # names that top-level code assigns: line
+        self._assigned: dict[str, int] = {}  # names that the body assigns: line
+        self._told: list[Unknown] = []  # conditions that were refused
         self._ranged = self._names_with_ranges(body.tree.body)
         self._symbols = Symbols(lookup, self._ranged | self._given | set(pins))
 
@@ -139,8 +140,7 @@ class _Walk:
                 symbols.release(bound)
         else:
             follow(node, symbols)
-        if not place.path:
-            self._assigned.update(dict.fromkeys(scopes.bound_in([node]), node.lineno))
+        self._assigned.update(dict.fromkeys(scopes.bound_in([node]), node.lineno))
         return set()
 
     def _assign(self, name: str, value: ast.expr, node: ast.stmt, place: _Place, symbols: Symbols) -> set[int]:
@@ -149,8 +149,7 @@ class _Walk:
             meaning = self._alternatives(name, value, place, symbols, handled)
             symbols.mean(name, meaning)
             return handled
-        if not place.path:
-            self._assigned[name] = node.lineno
+        self._assigned[name] = node.lineno
         if not place.path and is_literal(value):
             self._literal(name, value, symbols)
         else:
@@ -206,12 +205,16 @@ class _Walk:
         tests = [ast.parse(str(condition), mode="eval").body for condition in place.when]
         if tests:
             law = ast.IfExp(ast.BoolOp(ast.And(), tests) if len(tests) > 1 else tests[0], law, ast.Constant(True))
-        constraint = Constraint(ast.unparse(law), node.lineno + 1)
+        constraint = Constraint(ast.unparse(law), node.lineno + LINE_OFFSET)
         self.found.decided.append(node)
         if symbols.parameters_in(law):
             self.found.constraints.append(constraint)
-        elif not constraint.holds(symbols.constants):
-            self._mistake("this never holds: it reads no parameter, and is false in the notebook", node)
+            return
+        try:
+            if not constraint.holds(symbols.constants):
+                self._mistake("this never holds: it reads no parameter, and is false in the notebook", node)
+        except SweepError as error:
+            self._mistake(str(error), node)
 
     # parameters
 
@@ -234,7 +237,7 @@ class _Walk:
         pinned: bool = False,
     ) -> None:
         """Add a parameter; None stands for one whose range is wrong."""
-        known = self.found.lines.setdefault(name, node.lineno)
+        self.found.lines.setdefault(name, node.lineno)
         earlier = self._places.setdefault(name, [])
         clash = next((line for other, line in earlier if not place.excludes(other)), None)
         if name in self._given:
@@ -245,7 +248,7 @@ class _Walk:
         elif clash is not None:
             fix = "give one of them another name, or put them into different branches of an if"
             self._mistake(f"the parameter `{name}` is declared in line {clash + 1} already", node, fix)
-        elif place.unknown and known == node.lineno:
+        elif place.unknown is not None:
             self._refuse_condition(name, node, place.unknown)
         elif parameter is not None:
             parameter = replace(parameter, name=name, when=place.when)
@@ -294,6 +297,9 @@ class _Walk:
                 self._mistake(f"{word}(...) stands {where}, where a trial has no single value for it", call, fix)
 
     def _refuse_condition(self, name: str, node: ast.expr, why: Unknown) -> None:
+        if why in self._told:
+            return  # another parameter stands under the same condition
+        self._told.append(why)
         mistake = self._body.mistake(
             f"the condition of `{name}` can't be decided before the start: {why}",
             node,

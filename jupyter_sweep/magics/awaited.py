@@ -47,21 +47,38 @@ def rewriter(shell: InteractiveShell) -> Callable[[list[str]], list[str]]:
 def block_on(awaitable: Awaitable[T]) -> T:
     """Give the result of `awaitable`, blocking, in this thread, also inside a kernel's running event loop.
 
-    It gets a loop of its own. The running one, if any, is set aside for as long, because asyncio refuses two in a
-    thread; another thread would not do, because only the main one receives interrupts.
+    It gets a loop of its own. The running one, if any, is set aside for as long with its task, because asyncio refuses
+    two in a thread; another thread would not do, because only the main one receives interrupts.
     """
 
     async def result() -> T:
         return await awaitable
 
     loop = asyncio.new_event_loop()
+    with _set_aside():
+        try:
+            return loop.run_until_complete(result())
+        finally:
+            loop.close()
+
+
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    """Make asyncio forget the running loop and its task for the block."""
     outer = asyncio._get_running_loop()
+    if outer is None:
+        yield
+        return
+    task = asyncio.current_task(outer)
+    if task is not None:
+        asyncio.tasks._leave_task(outer, task)
     asyncio._set_running_loop(None)
     try:
-        return loop.run_until_complete(result())
+        yield
     finally:
         asyncio._set_running_loop(outer)
-        loop.close()
+        if task is not None:
+            asyncio.tasks._enter_task(outer, task)
 
 
 @contextmanager

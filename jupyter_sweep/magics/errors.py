@@ -26,10 +26,12 @@ CellError.__name__ = CellError.__qualname__ = "SweepError"
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn a SweepError of the block into the message that ends the cell."""
+    """Turn a SweepError of the block, or an interrupt of what can't be resumed, into the message that ends the cell."""
     try:
         yield
     except CellError:
         raise
     except SweepError as error:
         raise CellError(str(error)) from None
+    except KeyboardInterrupt:
+        raise CellError("Interrupted.") from None

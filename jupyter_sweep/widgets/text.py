@@ -53,7 +53,7 @@ def duration(seconds: float | None) -> str:
     """Give "0.42 s", "12 s", "3 m 12 s", "2 h 5 m" or "1 d 3 h"; "" for None."""
     if seconds is None:
         return ""
-    if seconds < 9.95:
+    if seconds < 9.95 and seconds != int(seconds):
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = round(seconds)
     for unit, name, below in ((86400, "d", ("h", 3600)), (3600, "h", ("m", 60)), (60, "m", ("s", 1))):
@@ -100,8 +100,8 @@ def done(snapshot: Mapping[str, Any]) -> str:
     """Give "38 of 60 trials in 3 m 12 s" with what is left, as far as it is known."""
     progress = snapshot["progress"]
     wanted = "" if progress["wanted"] is None else f" of {progress['wanted']}"
-    left = "" if progress["eta_s"] is None else f", about {duration(progress['eta_s'])} left"
-    return f"{progress['final']}{wanted} trials in {duration(progress['elapsed_s'])}{left}"
+    left = "" if progress["eta_s"] is None else f", about {duration(max(1, round(progress['eta_s'])))} left"
+    return f"{progress['final']}{wanted} trials in {duration(round(progress['elapsed_s']))}{left}"
 
 
 def against_baseline(snapshot: Mapping[str, Any]) -> str:
@@ -216,8 +216,8 @@ def line(snapshot: Mapping[str, Any], width: int | None = None) -> str:
     final, wanted = progress["final"], progress["wanted"]
     share = min(1.0, final / wanted) if wanted else 0.0
     bar = f"{share:4.0%}|{_bar(share)}| {final}/{wanted}" if wanted else f"{final}"
-    left = "" if progress["eta_s"] is None else f" < {duration(progress['eta_s'])}"
-    parts = [f"{clean(sweep['name'], 24)} {bar} [{duration(progress['elapsed_s'])}{left}]"]
+    left = "" if progress["eta_s"] is None else f" < {duration(round(progress['eta_s']))}"
+    parts = [f"{clean(sweep['name'], 24)} {bar} [{duration(round(progress['elapsed_s']))}{left}]"]
     parts += (
         [f"best {clean(objective(snapshot)['metric'], 20)}={number(best['value'])} #{best['number']}"] if best else []
     )

@@ -168,9 +168,11 @@ class View {
     const said = JSON.stringify([sweep.message, sweep.warnings]);
     if (this.message.dataset.text === said) return;
     this.message.dataset.text = said;
-    this.message.replaceChildren(...[sweep.message, ...sweep.warnings].filter(Boolean).map((text) => {
-      const node = make("div", "warning");
-      node.append(icon("warning"), bdi("", text));
+    const about = sweep.state === "failed" ? "failed" : "note";
+    const lines = [[about, sweep.message], ...sweep.warnings.map((text) => ["warning", text])].filter(([, text]) => text);
+    this.message.replaceChildren(...lines.map(([kind, text]) => {
+      const node = make("div", `said ${kind}`);
+      node.append(icon(kind), bdi("", text));
       return node;
     }));
   }

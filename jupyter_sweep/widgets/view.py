@@ -176,11 +176,11 @@ class Line(Face):
     """One line of a terminal, written over and over; at the end the whole as text."""
 
     def open(self) -> None:
-        self._write(text.line(self.mirror.snapshot()))
+        self._write(text.line(self.mirror.state))
 
     def draw(self) -> bool:
         changed = super().draw()
-        self._write(text.line(self.mirror.snapshot()))
+        self._write(text.line(self.mirror.state))
         return changed
 
     def say(self, sentence: str) -> None:

@@ -38,7 +38,7 @@ class Plot {
       const every = Math.max(1, Math.ceil((high - low) / 4));
       for (let d = Math.ceil(low); d <= high; d += every) ticks.push(10 ** d);
     } else {
-      const span = high - low || Math.abs(high) || 1, step = nice(span / 3);
+      const span = high - low || Math.abs(high) || 1, step = nice(span / 5);
       [low, high] = [Math.floor((low - span / 20) / (step / 2)) * (step / 2), Math.ceil((high + span / 20) / (step / 2)) * (step / 2)];
       for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step / 1e6; i += 1) ticks.push(+(i * step).toPrecision(6));
     }

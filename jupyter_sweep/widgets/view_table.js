@@ -233,7 +233,7 @@ class Table {
       if (c.id === "state") cell.replaceChildren(icon(row.state), make("span", "", text));
       else if (cell.firstChild?.textContent !== text) cell.replaceChildren(bdi("", text));
       cell.title = text.length > 14 ? text : "";
-      if (c.bar) cell.style.setProperty("--share", `${this.share(row.metrics[0])}%`);
+      if (c.bar) cell.style.setProperty("--share", `${row.state === "failed" ? 0 : this.share(row.metrics[0])}%`);
     });
   }
 

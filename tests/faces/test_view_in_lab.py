@@ -344,6 +344,38 @@ def test_ten_thousand_trials_put_a_few_rows_into_the_page(browser: Browser) -> N
     page.close()
 
 
+def test_where_no_cell_can_be_inserted_its_code_is_shown_and_the_kernel_is_told(browser: Browser) -> None:
+    page, view, messages = host(browser, 30)
+    view.send_all()
+    page.evaluate("tell", messages[-1])
+    page.click(".act:has-text('Best-config cell')")
+    assert page.input_value(".code textarea") == view.mirror.state["best"]["cell"].rstrip()
+    view._received(view, page.evaluate("sent.at(-1)"), [])
+    view.obey()
+    assert view.wants_cell
+    page.close()
+
+
+def test_the_page_writes_numbers_and_times_as_the_static_form_does(browser: Browser) -> None:
+    from jupyter_sweep.widgets import text
+
+    page, view, _ = host(browser, 1)
+    values = [
+        sign * mantissa * 10.0**power for sign in (1, -1) for mantissa in (1, 1.23456, 9.9) for power in range(-8, 9)
+    ]
+    times = [0.0, 0.4, 5.24, 9.96, 10.0, 59.6, 60.0, 61.0, 3599.0, 3600.0, 90_061.0]
+    written = page.evaluate(
+        """([source, values, times]) => {
+            const body = source.replace('export default', 'const unused =') + ';return {number, duration}';
+            const {number, duration} = new Function(body)();
+            return [values.map((v) => number(v)), times.map(duration)];
+        }""",
+        [view._esm, values, times],
+    )
+    assert written == [[text.number(v) for v in values], [text.duration(t) for t in times]]
+    page.close()
+
+
 def test_a_page_that_missed_a_message_asks_for_everything(browser: Browser) -> None:
     page, view, messages = host(browser, 30)
     view.send_all()

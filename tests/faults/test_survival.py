@@ -30,7 +30,8 @@ def job(x, k):
         time.sleep(0.03)
         report(loss=(x - 0.3) ** 2 + k / 100 + 1 / (step + 1), step=step)
 
-run(job, Space(x=Float(0, 1), k=Int(1, 9)), name="s", min="loss", n=60, jobs=2, algo="tpe", seed=3, bg="--bg" in sys.argv)
+space = Space(x=Float(0, 1), k=Int(1, 9))
+run(job, space, name="s", min="loss", n=60, jobs=2, algo="tpe", seed=3, bg="--bg" in sys.argv)
 print("DONE", flush=True)
 """
 

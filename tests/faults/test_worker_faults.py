@@ -83,7 +83,9 @@ def goes_on(runner: Runner) -> bool:
         ("def f(): f()\nf()", ("failed", "error", "RecursionError: maximum recursion depth exceeded")),
     ],
 )
-def test_an_end_of_the_process_is_told_apart_from_an_error(runner: Runner, body: str, expected: tuple[str, str, str]) -> None:
+def test_an_end_of_the_process_is_told_apart_from_an_error(
+    runner: Runner, body: str, expected: tuple[str, str, str]
+) -> None:
     assert told(runner.body(body)) == expected
     assert goes_on(runner)
 
@@ -178,7 +180,8 @@ def stopped(runner: Runner, body: str, why: str = "pruned") -> tuple[dict[str, A
     "body",
     [
         REPORT + "mark()\nwhile True: report(None, {'loss': 1})",
-        REPORT + "mark()\nwhile True:\n    time.sleep(0.01)\n    try: report(None, {'loss': 1})\n    except Exception: pass",
+        REPORT
+        + "mark()\nwhile True:\n    time.sleep(0.01)\n    try: report(None, {'loss': 1})\n    except Exception: pass",
         "mark()\ntime.sleep(60)",
         "mark()\nwhile True: pass",
         "import threading\nmark()\nthreading.Event().wait()",
@@ -195,13 +198,19 @@ def test_a_trial_can_be_stopped_whatever_it_does(runner: Runner, body: str) -> N
 
 
 def test_a_body_that_turns_the_stop_into_something_else_is_stopped_all_the_same(runner: Runner) -> None:
-    end, _ = stopped(runner, "mark()\ntry:\n    time.sleep(60)\nexcept BaseException:\n    raise ValueError('mine') from None")
+    end, _ = stopped(
+        runner, "mark()\ntry:\n    time.sleep(60)\nexcept BaseException:\n    raise ValueError('mine') from None"
+    )
     assert end["state"] == "pruned"
 
 
 def test_a_child_that_stopped_cleanly_stays_warm_with_its_last_reports(runner: Runner) -> None:
     first = runner.body("loss = 1")["pid"]
-    end, _ = stopped(runner, REPORT + "report(None, {'loss': 4})\nmark()\ntry: time.sleep(60)\nfinally: print('cleaned')", "cancelled")
+    end, _ = stopped(
+        runner,
+        REPORT + "report(None, {'loss': 4})\nmark()\ntry: time.sleep(60)\nfinally: print('cleaned')",
+        "cancelled",
+    )
     assert (end["state"], end["metrics"], end["log"], end["pid"]) == ("cancelled", {"loss": 4.0}, "cleaned\n", first)
     assert runner.body("loss = 1")["pid"] == first
 
@@ -254,7 +263,9 @@ def test_memory_that_forked_processes_share_counts_once(runner: Runner) -> None:
 def test_one_allocation_that_would_take_the_machine_down_is_refused(runner: Runner) -> None:
     end = runner.body("x = bytearray(1 << 42)\nloss = 1", memory_gb=0.5)
     assert told(end) == ("failed", "memory", "MemoryError (limit 0.5 GB)")
-    assert runner.body("import resource\nloss = resource.getrlimit(resource.RLIMIT_DATA)[0]")["metrics"] == {"loss": -1.0}
+    assert runner.body("import resource\nloss = resource.getrlimit(resource.RLIMIT_DATA)[0]")["metrics"] == {
+        "loss": -1.0
+    }
 
 
 def test_without_a_limit_a_memory_error_is_an_error_like_any_other(runner: Runner) -> None:
@@ -391,7 +402,10 @@ def test_a_guard_that_is_killed_takes_its_child_along_and_the_trial_has_crashed(
 
 
 def test_closing_a_slot_ends_its_trial_and_all_that_it_started(runner: Runner) -> None:
-    body = MARK + "import subprocess\np = subprocess.Popen(['sleep', '600'])\nmark(os.getpid(), os.getppid(), p.pid)\np.wait()"
+    body = (
+        MARK
+        + "import subprocess\np = subprocess.Popen(['sleep', '600'])\nmark(os.getpid(), os.getppid(), p.pid)\np.wait()"
+    )
     thread, _, end = runner.start(body)
     pids = marked(runner)
     runner.slot.close()
