@@ -304,7 +304,8 @@ class Handle:
         if sweep.state not in ACTIVE_STATES and not (verb == "stop" and sweep.state == "paused"):
             return
         key = launch.key_to_ask(self._store, sweep)
-        if leases.live_driver(self._store, key) is None:
+        is_starting = self._store.asked_at(self.sweep_id, "run") is not None
+        if leases.live_driver(self._store, key) is None and not is_starting:
             self._store.set_state(self.sweep_id, state)
-        else:
+        else:  # a driver that is only starting finds this behind the request to run
             self._store.request(self.sweep_id, key, verb)

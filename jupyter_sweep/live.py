@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .definition import ACTIVE_STATES, Sweep
-from .errors import StoreError, SweepError, suggest
+from .errors import Mistakes, StoreError, SweepError, suggest
 from .handle import Handle
 from .jobs.base import Job, JobRef
 from .jobs.function import function_job
@@ -21,11 +21,22 @@ from .store import folder as layout
 from .store.sqlite import Store
 from .trial import TrialState
 
+_beside: Callable[[], Path] = Path.cwd
+
+
+def look_beside(notebook: Callable[[], Path] | None) -> None:
+    """Have `sweep(name)` and `run(...)` look for `sweeps/` in the folder that `notebook` gives; None: in the cwd.
+
+    A notebook that changes its working directory still finds its sweeps.
+    """
+    global _beside
+    _beside = notebook or Path.cwd
+
 
 def home(where: str | os.PathLike[str] | None = None) -> Path:
-    """Give the folder that holds the sweeps: JUPYTER_SWEEP_HOME, else `sweeps` under `where` or the cwd."""
+    """Give the folder that holds the sweeps: JUPYTER_SWEEP_HOME, else `sweeps` under `where` or beside the notebook."""
     named = os.environ.get("JUPYTER_SWEEP_HOME")
-    return Path(named).expanduser().absolute() if named else Path(where or os.getcwd()).absolute() / "sweeps"
+    return Path(named).expanduser().absolute() if named else Path(where or _beside()).absolute() / "sweeps"
 
 
 def start(
@@ -93,6 +104,9 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     made = function_job(
         job, space, folder=os.getcwd(), targets=given.targets, ignore=given.ignore, version_tag=given.version
     )
+    mistakes = notation.refusals(given, made.space)
+    if mistakes:
+        raise Mistakes(mistakes)
     sweep = notation.build(
         given,
         name=given.name or f"{job.__name__.strip('_<>')}-{given.targets[0]}",
@@ -182,7 +196,8 @@ def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
     if wanted is not None and store.final_count(new.sweep_id) >= wanted * new.budget.repetitions:
         unfinished = set(store.counts(new.sweep_id)) & {TrialState.WAITING.value, TrialState.RUNNING.value}
         if not unfinished:
-            store.set_state(new.sweep_id, "finished")
+            if old.state != "failed":
+                store.set_state(new.sweep_id, "finished")
             return True
     same = old.space == new.space and old.budget == new.budget and old.proposer == new.proposer and old.seed == new.seed
     return same and old.state == "finished" and old.budget.max_seconds is None

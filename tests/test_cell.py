@@ -289,6 +289,24 @@ def test_a_decided_constraint_at_the_end_gives_no_value(tmp_path: Path) -> None:
     assert run_trial(job, tmp_path)["result"] == ()
 
 
+def test_a_constraint_may_read_what_is_unpacked_from_a_coupled_choice() -> None:
+    body = textwrap.dedent("""\
+        opt = choice("sgd", "adam")
+        if opt == "sgd":
+            momentum = uniform(0.0, 0.99, default=0.9)
+        else:
+            momentum = 0.0
+        size = choice({"width": 64, "layers": 6}, {"width": 256, "layers": 2}, {"width": 512, "layers": 2})
+        layers, width = size["layers"], size["width"]
+        require(width * layers <= 768 and momentum < 0.95)
+        print(layers, width, opt, momentum)
+        """)
+    space = parse(body).space
+    assert [size["width"] for size in (p["size"] for p in parse(body, pins={"opt": "adam"}).space.grid())] == [64, 256]
+    assert space.allows({"opt": "adam", "size": {"width": 64, "layers": 6}})
+    assert not space.allows({"opt": "sgd", "momentum": 0.97, "size": {"width": 64, "layers": 6}})
+
+
 # the line
 
 

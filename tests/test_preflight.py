@@ -133,7 +133,7 @@ SEEDED: dict[str, Seeded] = {
         "o = choice('a', 'b')\nif o == 'a':\n    lr = uniform(0, 1)\nelif len(data) > f():\n    lr = uniform(2, 3)\n"
         "    n = randint(1, 2)\n    print(n)\nprint(lr)\n",
         [6],
-        "`f` is __main__.f",
+        "`f` is of type function",
         "def f(): return 1\ndata = [1]\n",
     ),
     "a condition on objects": Seeded(

@@ -371,6 +371,14 @@ def test_a_grid_respects_conditions_and_constraints() -> None:
     assert not any(p["depth"] == 3 for p in points if p["opt"] == "sgd")
 
 
+def test_what_a_fixed_value_rules_out_does_not_keep_a_grid_from_ending() -> None:
+    space = Space(opt=Fixed("adam"), momentum=Float(0, 1, when="opt == 'sgd'"), n=Int(1, 2))
+    assert list(space.grid()) == [{"opt": "adam", "n": 1}, {"opt": "adam", "n": 2}]
+    assert space.size == 2
+    with pytest.raises(SweepError, match="momentum"):
+        Space(opt=Choice("adam", "sgd"), momentum=Float(0, 1, when="opt == 'sgd'")).grid()
+
+
 def test_a_name_with_two_ranges_takes_the_one_whose_condition_holds() -> None:
     space = Space.of(
         [

@@ -65,8 +65,15 @@ class JobRef:
 class Job(Protocol):
     """A job in the kernel, before it is written: every job kind implements this."""
 
-    kind: str
-    source: str
+    @property
+    def kind(self) -> str:
+        """Give "cell" or "function"."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Give the text as the user wrote it."""
+        ...
 
     @property
     def fingerprint(self) -> str:

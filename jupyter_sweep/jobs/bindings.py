@@ -33,40 +33,102 @@ def hidden_names(
     parameters
         Names that count as bound once they are bound in any branch.
     """
-    hidden: set[str] = set()
-    read: set[str] = set(wanted)
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and node.id in wanted:
-                read |= _reads(namespace.get(node.id), namespace)
-        hidden |= {name for name in _bound([statement], frozenset(parameters)) if name in namespace} - read
-    return frozenset(hidden)
+    order = _Order(namespace, wanted, frozenset(parameters))
+    order.run(tree.body)
+    return frozenset(order.hidden)
 
 
-def _bound(statements: Iterable[ast.stmt], parameters: frozenset[str]) -> set[str]:
-    """Give the names that are bound once the statements have run."""
-    names: set[str] = set()
-    for node in statements:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.If):
-            then, other = _bound(node.body, parameters), _bound(node.orelse, parameters)
-            names |= (then & other) | ((then | other) & parameters)
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            names |= _bound(node.body, parameters).union(*(_targets(item.optional_vars) for item in node.items))
-        elif isinstance(node, ast.Assign):
-            names.update(*map(_targets, node.targets))
+class _Order:
+    """Goes through a body in the order in which it runs."""
+
+    def __init__(self, namespace: Mapping[str, Any], wanted: Collection[str], parameters: frozenset[str]) -> None:
+        self._namespace = namespace
+        self._wanted = wanted
+        self._parameters = parameters
+        self._read = set(wanted)  # may have been read by now
+        self._later: dict[str, set[str]] = {}  # function of the body -> names in it, read when it is first used
+        self.hidden: set[str] = set()
+
+    def run(self, statements: Iterable[ast.stmt]) -> None:
+        for node in statements:
+            self._statement(node)
+
+    def _statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.If):
+            self._branches(node)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
-            names |= _targets(node.target) | _bound(node.body, parameters)
+            self._use(node.iter)
+            self._bind(_targets(node.target))
+            self.run([*node.body, *node.orelse])
         elif isinstance(node, ast.While):
-            names |= _bound(node.body, parameters)
+            self._use(node.test)
+            self.run([*node.body, *node.orelse])
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            for item in node.items:
+                self._use(item.context_expr)
+                self._bind(_targets(item.optional_vars))
+            self.run(node.body)
         elif isinstance(node, ast.Try):
-            names |= _bound([*node.body, *node.orelse, *node.finalbody], parameters)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            names |= _targets(node.target)
-    return names
+            self.run([*node.body, *node.orelse])
+            for handler in node.handlers:
+                self._use(handler)
+            self.run(node.finalbody)
+        else:
+            self._use(node)
+            self._bind(_bound(node))
+
+    def _branches(self, node: ast.If) -> None:
+        """Go through a chain of `if` and `elif`; bound is what every branch binds, and parameters."""
+        branches = [node.body]
+        self._use(node.test)
+        while len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+            node = node.orelse[0]
+            self._use(node.test)
+            branches.append(node.body)
+        if node.orelse or len(branches) == 1:
+            branches.append(node.orelse)
+        before, ends = self.hidden, []
+        for branch in branches:
+            self.hidden = set(before)
+            self.run(branch)
+            ends.append(self.hidden)
+        self.hidden = set.intersection(*ends) | (set.union(*ends) & self._parameters)
+
+    def _bind(self, names: Collection[str]) -> None:
+        self.hidden |= {name for name in names if name in self._namespace} - self._read
+
+    def _use(self, node: ast.AST) -> None:
+        """Note what the names in a piece of the body may read; functions that it only defines wait for their use."""
+        pending: list[ast.AST] = [node]
+        names: list[str] = []
+        while pending:
+            part = pending.pop()
+            if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inside = (n for statement in part.body for n in ast.walk(statement))
+                self._later.setdefault(part.name, set()).update(n.id for n in inside if isinstance(n, ast.Name))
+                pending += [*part.decorator_list, part.args]
+                names += [part.name] if part.decorator_list or part is not node else []
+            else:
+                names += [part.id] if isinstance(part, ast.Name) else []
+                pending += ast.iter_child_nodes(part)
+        while names:
+            name = names.pop()
+            names += self._later.pop(name, ())
+            if name in self._wanted:
+                self._read |= _reads(self._namespace.get(name), self._namespace)
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """Give the names that a simple statement or a definition binds."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    if isinstance(node, ast.Assign):
+        return set().union(*map(_targets, node.targets))
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return _targets(node.target)
+    return set()
 
 
 def _targets(node: ast.expr | None) -> set[str]:

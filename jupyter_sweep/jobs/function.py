@@ -124,31 +124,25 @@ def _mistakes(job: object, space: object, ignore: Sequence[str]) -> Iterator[Mis
 
 def _signature_mistakes(job: Callable[..., Any], space: Space) -> Iterator[Mistake]:
     try:
-        parameters = inspect.signature(job).parameters
+        signature = inspect.signature(job)
     except (TypeError, ValueError):  # a builtin that does not tell
         return
-    what = f"{getattr(job, '__name__', 'the job')}{inspect.signature(job)}"
-    kinds = {name: p.kind for name, p in parameters.items()}
-    taken = {
-        n
-        for n, kind in kinds.items()
-        if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    }
-    if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+    what = f"{getattr(job, '__name__', 'the job')}{signature}"
+    parameters = signature.parameters.values()
+    taken = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in space.names:
             if name not in taken:
                 yield Mistake(f"{what} takes no keyword {name!r}, a parameter of the space.{suggest(name, taken)}")
     conditional = {p.name for p in space.parameters.values() if p.when}
-    for name, parameter in parameters.items():
-        needed = parameter.default is parameter.empty and parameter.kind not in (
-            parameter.VAR_KEYWORD,
-            parameter.VAR_POSITIONAL,
-        )
-        if needed and (name not in space.names or name not in taken):
-            yield Mistake(f"{what} needs {name!r}, which the space does not give.{suggest(name, space.names)}")
-        elif needed and name in conditional:
-            fix = f"give it a default: {name}=None"
-            yield Mistake(f"{what} needs {name!r}, which does not exist in every configuration", fix=fix)
+    for p in parameters:
+        if p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            continue
+        if p.name not in space.names or p.name not in taken:
+            yield Mistake(f"{what} needs {p.name!r}, which the space does not give.{suggest(p.name, space.names)}")
+        elif p.name in conditional:
+            why = f"{what} needs {p.name!r}, which does not exist in every configuration"
+            yield Mistake(why, fix=f"give it a default: {p.name}=None")
 
 
 def _source(job: Callable[..., Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..space import codec
 from ..space.condition import BUILTINS
-from .lookup import MISSING, Lookup, describe
+from .lookup import MISSING, Lookup
 
 _MAX_NODES = 300
 _MAX_ITEMS = 10_000  # of a notebook value that is stored with the space
@@ -148,7 +148,7 @@ class Symbols:
         if callable(value) and getattr(math, getattr(value, "__name__", ""), MISSING) is value:
             return ast.Attribute(ast.Name("math", ast.Load()), value.__name__, ast.Load())
         if not _is_constant(value):
-            raise Unknown(f"`{name}` is {describe(value)}")
+            raise Unknown(f"`{name}` is of type {type(value).__name__}, no plain value")
         if name in self._parameters or name in BUILTINS:
             return ast.parse(repr(value), mode="eval").body
         self.constants[name] = _plain(value)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
+from .. import live
 from ..notation import table
 from . import awaited, cell, completion, frontend, line, verbs
 from .errors import told
@@ -83,6 +84,7 @@ def load(shell: InteractiveShell, view: View) -> None:
     shell.register_magics(magics)
     shell.input_transformers_post.append(magics.put_await)
     shell.Completer.custom_matchers.append(magics.matcher)
+    live.look_beside(lambda: magics.folder)
     setattr(shell, _LOADED, magics)
 
 
@@ -95,4 +97,5 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop("sweep", None)
     shell.input_transformers_post.remove(magics.put_await)
     shell.Completer.custom_matchers.remove(magics.matcher)
+    live.look_beside(None)
     delattr(shell, _LOADED)

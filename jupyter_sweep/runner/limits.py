@@ -58,12 +58,20 @@ def batch_size(durations: Sequence[float], *, left: int | None, slots: int) -> i
 
 def verdict_on_failures(sweep: Sweep, tally: Tally) -> str:
     """Give the sentence that ends the sweep because of failures, or ""."""
-    allowed = sweep.budget.max_failures
-    if allowed is not None and tally.failed > allowed:
-        return f"{count(tally.failed, 'trial')} failed and {allowed or 'none'} may"
+    excess = excess_of_failures(sweep, tally)
+    if excess:
+        return excess
     if tally.failed == tally.final == FIRST_FAILURES:
         return f"the first {FIRST_FAILURES} trials all failed"
     return ""
+
+
+def excess_of_failures(sweep: Sweep, tally: Tally) -> str:
+    """Give a sentence when more trials failed than `--max-failures` allows, or ""."""
+    allowed = sweep.budget.max_failures
+    if allowed is None or tally.failed <= allowed:
+        return ""
+    return f"{count(tally.failed, 'trial')} failed and {allowed or 'none'} may"
 
 
 def verdict_on_refusals(sweep: Sweep, tally: Tally) -> str:

@@ -123,7 +123,7 @@ class Loop:
         verdict = limits.verdict_on_failures(self.sweep, self.history.tally) or limits.verdict_on_refusals(
             self.sweep, self.history.tally
         )
-        if verdict:
+        if verdict and not self.ending:
             self.end("failed", f"{verdict}: {trial.error or trial.reason}")
 
     def _leave(self, trial: Trial) -> None:
@@ -268,7 +268,8 @@ class Loop:
         elif self.ending:
             self._set_state(self.ending, self.message)
         elif not self.history.waiting and self._is_done():
-            self._set_state("finished", self._closing_sentence())
+            excess = limits.excess_of_failures(self.sweep, self.history.tally)
+            self._set_state("failed" if excess else "finished", excess or self._closing_sentence())
 
     def _is_done(self) -> bool:
         return bool(self.history.proposer.exhausted) or self._left() == 0

@@ -114,6 +114,18 @@ class Space:
         """The parameters that are not fixed."""
         return [p for p in self.parameters.values() if p.kind != "fixed"]
 
+    @cached_property
+    def reachable(self) -> list[Parameter]:
+        """The parameters that exist in some configuration: fixed ones and constants may rule a condition out."""
+        found, fixed = [], dict(self.constants)
+        for parameter in self.parameters.values():
+            certain = [c for c in parameter.when if c.names <= fixed.keys() | BUILTINS.keys()]
+            if all(condition.holds(fixed) for condition in certain):
+                found.append(parameter)
+                if parameter.kind == "fixed" and len(certain) == len(parameter.when):
+                    fixed[parameter.name] = parameter.value
+        return found
+
     def complete(self, draw: Callable[[Parameter], Any]) -> Params:
         """Walk the parameters in order and give the params that `draw` chose for the active ones."""
         params: Params = {}
@@ -204,14 +216,14 @@ class Space:
         SweepError
             At the call when a parameter is continuous.
         """
-        values = {slot: parameter.grid() for slot, parameter in self.parameters.items()}
+        values = {parameter.slot: parameter.grid() for parameter in self.reachable}
         return self._walk(list(self.parameters.values()), values, 0, {})
 
     @cached_property
     def size(self) -> int | None:
         """Number of allowed configurations; None when there is no end or there are more than a million."""
         product, plain = 1, not self.constraints
-        for parameter in self.parameters.values():
+        for parameter in self.reachable:
             if parameter.size is None:
                 return None
             product *= parameter.size

@@ -35,7 +35,7 @@ _PRE = (
     "border:1px solid rgba(128,128,128,.35);border-radius:4px;font-size:12px;text-align:left"
 )
 _WIDTH, _HEIGHT = 640, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 20, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 20, 30
 
 Failures = Mapping[int, Mapping[str, str]]
 
@@ -158,7 +158,7 @@ def _table(snapshot: Mapping[str, Any]) -> str:
     best = snapshot["best"]["number"] if snapshot["best"] else None
     body = "".join(_row(row, metrics, params, sides, row["number"] == best) for row in rows[:TOP])
     return (
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:4px 0">'
+        f'<div style="overflow:auto;max-height:460px"><table style="border-collapse:collapse;margin:4px 0">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{_rest(snapshot, len(rows))}"
     )
 

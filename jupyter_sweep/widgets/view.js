@@ -104,7 +104,7 @@ class View {
 
   draw(rows) {
     const { head, ended } = this.store;
-    if (ended && !this.table.touched && this.table.cols && this.table.sort.id === "n") this.by_best();
+    if (ended && this.table.cols && !this.table.in_use()) this.by_best();
     this.table.changed(rows && [...new Set(rows)]);
     this.draw_header(head);
     this.draw_counts(head);
@@ -253,7 +253,7 @@ class View {
     model.send({ kind: "cell" });
     this.box?.remove();
     this.box = make("div", "code");
-    const text = make("textarea"), copy = this.button(this.box, "cell", "Copy", () => {
+    const text = make("textarea"), copy = this.button(this.box, "copy", "Copy", () => {
       text.select();
       (navigator.clipboard?.writeText(code) ?? Promise.reject()).then(() => this.tell("copied"), () => this.tell("press Ctrl+C to copy"));
     });

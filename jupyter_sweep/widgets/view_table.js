@@ -89,6 +89,9 @@ class Table {
     this.markSort();
   }
 
+  // Whether the user has arranged it: then the end of the sweep does not sort it anew.
+  in_use() { return this.touched || this.open !== null || this.grid.scrollTop > 0; }
+
   markSort() {
     this.cols.forEach((c, i) => {
       const on = c.id === this.sort.id, cell = this.heads.children[i];
@@ -256,7 +259,8 @@ class Table {
 
   click(event) {
     const node = event.target.closest(".row");
-    if (!node || String(getSelection())) return;
+    const marked = getSelection();
+    if (!node || (!marked.isCollapsed && this.body.contains(marked.anchorNode))) return; // text is being marked, to copy it
     this.cursor = Number(node.dataset.n);
     this.toggle(this.cursor);
   }

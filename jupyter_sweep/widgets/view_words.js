@@ -14,6 +14,7 @@ const SHAPES = {
   stop: "M2.5 2.5h7v7h-7z",
   play: "M3.5 2v8l6-4z",
   cell: "M6 2v8M2 6h8",
+  copy: "M4 4h6v6H4zM2 8V2h6",
   note: "M6 1.5a4.5 4.5 0 1 0 .01 0M6 5.5v3M6 3.6v.2",
   warning: "M6 1.5 11 10.5H1zM6 5v2.5M6 9v.2",
   link: "M4.5 2H2v8h8V7.5M7 2h3v3M10 2 5.5 6.5",
