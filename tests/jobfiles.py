@@ -1,4 +1,4 @@
-"""Job files as a cell leaves them, written by hand, and slots to run them: for tests of what lies below the notebook."""
+"""Job files as a cell leaves them, written by hand, and slots to run them: for tests of what lies below a notebook."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import cloudpickle
@@ -19,6 +20,25 @@ from jupyter_sweep import worker
 from jupyter_sweep.worker.process import boot_data
 from jupyter_sweep.worker.supervisor import Slot
 
+#: Functions that any body may call, as if an earlier cell had defined them.
+_PRELUDE = """
+def anchor():
+    pass
+
+def trial():
+    import sys
+    return sys.modules["_sweep_trial"].context
+
+def report(step=None, **metrics):
+    trial().report(step, metrics)
+
+def mark(*pids):
+    import os
+    with open("mark.tmp", "w") as file:
+        file.write(" ".join(map(str, pids)))
+    os.rename("mark.tmp", "mark")
+"""
+_WORDS = ("trial", "report", "mark")
 _RANGES = {"uniform", "loguniform", "randint", "choice"}
 _OUT_OF_BAND = 1 << 16
 _numbers = itertools.count()
@@ -61,14 +81,17 @@ class JobFolder:
     ) -> str:
         """Write a job; give its file's name.
 
-        `setup` is code of earlier cells, `names` those of its names that the body reads, `values` further captured
-        objects; `function` names the function of `setup` that is the job. Calls of range functions are sites.
+        `source` and `setup` (code of earlier cells) may be indented as a whole. `names` are those of `setup` that the
+        body reads, `values` further captured objects; `function` names the function of `setup` that is the job. Calls
+        of range functions are sites. `report`, `trial()` (the context) and `mark` are there without being named.
         """
+        source = dedent(source).lstrip("\n")
         notebook: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile("def anchor(): pass\n" + setup, "<cell 1>", "exec"), notebook)
+        exec(compile(_PRELUDE + dedent(setup), "<cell 1>", "exec"), notebook)
         notebook.update(values or {})
+        words = [word for word in _WORDS if f"{word}(" in source]
         captured = {
-            "names": {**{name: notebook[name] for name in names}, **(values or {})},
+            "names": {**{name: notebook[name] for name in [*words, *names]}, **(values or {})},
             "anchor": notebook["anchor"],
             "choices": choices or {},
             "job": notebook[function] if function else None,

@@ -1,7 +1,7 @@
 """The Dask cluster behind an executor: one of our own on this machine, or a scheduler that somebody runs already.
 
-Settings, each there because something broke without it (see the comments). They are given while the cluster is made; what is
-read at run time (`lost-worker-timeout`, the log level) stays set, for the driver is a process of its own.
+Settings, each there because something broke without it (see the comments). They are given while the cluster is made;
+what is read at run time (`lost-worker-timeout`, the log level) stays set, for the driver is a process of its own.
 """
 
 from __future__ import annotations

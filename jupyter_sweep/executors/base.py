@@ -1,9 +1,9 @@
 """The law of an executor and the events it gives: where trials run is known here and nowhere else.
 
-The caller promises: one thread calls `submit`, `stop`, `scale` and `close`; a trial is submitted again only after its last
-event. The executor promises: every submitted trial ends in exactly one `Finished` or `Lost`, in whatever way its process
-does; its events come in order, `Started` first unless it never ran; nothing blocks longer than it says; nothing of it is
-left after `close`.
+The caller promises: one thread calls `submit`, `stop`, `scale` and `close`; a trial is submitted again only after its
+last event. The executor promises: every submitted trial ends in exactly one `Finished` or `Lost`, in whatever way its
+process does; its events come in order, `Started` first unless it never ran; nothing blocks longer than it says; nothing
+of it is left after `close`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any, Protocol
 class Task:
     """One trial to run. `payload` is plain JSON data.
 
-    Its keys: `trial_id`, `number`, `attempt`, `title` (names the body in tracebacks), `data` (folder of job files), `job`
-    (file name there), `launch` (file with `env`, `cwd` and `path` of the process that started the sweep), `params`
-    (encoded), `seed`, `repetition`, `folder` (the trial's own), `timeout_s` and `memory_gb` (or None), `cpus`, `stage_dir`.
+    Its keys: `trial_id`, `number`, `attempt`, `title` (names the body in tracebacks), `data` (folder of job files),
+    `job` (file name there), `launch` (file with `env`, `cwd` and `path` of the process that started the sweep),
+    `params` (encoded), `seed`, `repetition`, `folder` (the trial's own), `timeout_s` and `memory_gb` (or None),
+    `cpus`, `stage_dir`.
     """
 
     trial_id: int

@@ -1,13 +1,14 @@
 """Trials on a Dask cluster: one thin task a batch, everything that happens told by events.
 
-Dask gives workers, restarts them and says when one died. Nothing of a trial's result travels through Dask's own results:
-events go from the worker's outbox to a topic that this client subscribes to (about 2 ms), stop flags the other way by a call on
-the worker (about 3 ms). Events of a batch arrive before the end of its task, since both use one stream; so a task that
-ended without the end of one of its trials lost it.
+Dask gives workers, restarts them and says when one died. Nothing of a trial's result travels through Dask's own
+results: events go from the worker's outbox to a topic that this client subscribes to (about 2 ms), stop flags the other
+way by a call on the worker (about 3 ms). Events of a batch arrive before the end of its task, since both use one
+stream; so a task that ended without the end of one of its trials lost it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import queue
@@ -27,6 +28,7 @@ _GRACE_S = {"finished": 2.0, "error": 0.3}
 #: A cluster that has fewer workers than it should for so long is asked for them again.
 _HEAL_AFTER_S = 20.0
 _TURN_S = 1.0
+_CLOSE_S = 10.0
 
 
 @dataclass
@@ -54,8 +56,8 @@ class _Due:
 class DaskExecutor:
     """Runs trials on the cluster that `word` names: "local", "threads" or "tcp://host:port".
 
-    Every submission of a trial has a ticket of its own, which its events and its stop flag carry, so that what is late is
-    never taken for the next attempt.
+    Every submission of a trial has a ticket of its own, which its events and its stop flag carry, so that what is late
+    is never taken for the next attempt.
     """
 
     def __init__(self, word: str = "local", *, slots: int | None = None) -> None:
@@ -83,7 +85,7 @@ class DaskExecutor:
     def _prepare(self) -> None:
         self._remote = remote.make(self._topic, self._backend.prefix)
         comm: Any = getattr(self._client, "scheduler_comm", None)
-        if hasattr(comm, "interval"):  # 10 ms between sends is for bulk; a loop that feeds one trial at a time waits on it
+        if hasattr(comm, "interval"):  # its 10 ms between sends are for bulk; a loop that feeds trial by trial waits
             comm.interval = 0.001
         self._client.subscribe_topic(self._topic, self._on_message)
         self._client.register_plugin(self._remote.plugin, name=self._topic)
@@ -164,14 +166,16 @@ class DaskExecutor:
             self._tickets.clear()
         self._end_trials()
         self._backend.close()
-        self._thread.join(2 * _TURN_S)
+        self._thread.join(_TURN_S)
 
     def _end_trials(self) -> None:
-        """End the children first: a worker that waits for a trial would hold the end of the cluster up."""
-        try:
-            self._client.sync(self._client.unregister_worker_plugin, self._topic, callback_timeout=10)
-        except Exception:
-            return
+        """End the children first: a worker that waits for a trial would hold the end of the cluster up.
+
+        Where that fails, because the cluster is gone or hangs, their guards end them with the workers.
+        """
+        with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic(self._topic)
+            self._client.sync(self._client.unregister_worker_plugin, self._topic, callback_timeout=_CLOSE_S)
 
     async def _send_stop(self, flags: dict[str, str], workers: list[str] | None) -> None:
         await self._client.run(self._remote.stop, self._topic, flags, workers=workers, on_error="ignore")

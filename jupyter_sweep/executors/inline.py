@@ -31,7 +31,7 @@ from .base import Event, Reported, Started, Task, event_from
 class Inline:
     """Runs each trial inside `submit`. What is printed goes to the cell and to the trial's log.
 
-    A KeyboardInterrupt during a trial ends it, and those after it in its batch, as cancelled, and comes out of `submit`.
+    A KeyboardInterrupt ends the trial, and those after it in its batch, as cancelled, and comes out of `submit`.
     """
 
     dashboard: str | None = None
@@ -39,8 +39,8 @@ class Inline:
     interactive = True
 
     def __init__(self, word: str = "inline", *, slots: int | None = None) -> None:
-        if slots not in (None, 1):
-            raise SweepError(f"--on inline runs one trial at a time, got --jobs {slots}. Leave --jobs away, or --on inline.")
+        if slots is not None:
+            self.scale(slots)
         self.name = word
         #: Called with each Started and Reported in place of queueing it; True as its answer stops the trial as pruned.
         self.listener: Callable[[Event], Any] | None = None
@@ -86,8 +86,8 @@ class Inline:
         why = self._stops.pop(trial_id, "cancelled")
         state = why if end["state"] == "stopped" else end["state"]
         self._submitted.discard(trial_id)
-        told = {**end, "state": state, "kind": "finished", "trial_id": trial_id, "at": time.time(), "peak_memory_gb": None}
-        self._events.append(event_from(told))
+        told = {**end, "state": state, "kind": "finished", "trial_id": trial_id, "at": time.time()}
+        self._events.append(event_from({**told, "peak_memory_gb": None}))
 
     def _tell(self, event: Event) -> None:
         if self.listener is None:
@@ -107,8 +107,9 @@ class Inline:
             self._stops.setdefault(trial_id, why)
 
     def scale(self, n: int) -> None:
-        """Refuse: there is one slot."""
-        raise SweepError(f"--on inline runs one trial at a time, got --jobs {n}. Leave --jobs away, or --on inline.")
+        """Refuse more than the one slot."""
+        if n != 1:
+            raise SweepError(f"--on inline runs one trial at a time, got --jobs {n}. Leave --jobs or --on inline away.")
 
     def workers(self) -> list[dict[str, Any]]:
         """Give the one row: this process."""

@@ -1,8 +1,8 @@
 """What is sent to Dask workers by value: a worker needs nothing of ours, not even our package.
 
-Dask pickles a class or function of an importable module by its name, and a worker that lacks the module then hangs without a
-word. Classes and functions made inside a function have no such name, so they travel whole. They import what they use
-inside their own bodies, for the same reason.
+Dask pickles a class or function of an importable module by its name, and a worker that lacks the module then hangs
+without a word. Classes and functions made inside a function have no such name, so they travel whole. They import what
+they use inside their own bodies, for the same reason.
 """
 
 from __future__ import annotations

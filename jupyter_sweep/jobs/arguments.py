@@ -48,7 +48,7 @@ def parameter(name: str, call: ast.Call, make: Range, lookup: Lookup, symbols: S
     try:
         return make(*args, **kwargs)
     except SweepError as error:
-        raise Wrong(f"{name} = {make.__name__}(...): {error}") from None
+        raise Wrong(f"the range of `{name}`: {error}") from None
     except TypeError as error:
         raise Wrong(str(error), f"write {make.__name__}{_signature(make)}") from None
 

@@ -151,8 +151,8 @@ class _Reading:
 
     def mistakes(self, targets: Sequence[str], *, allow_unused: bool) -> list[Mistake]:
         """Give what is wrong with the code and its space."""
-        read = {name for name in self._names.reads if name in self._namespace}
-        known = {*read, *self._names.bound, *self._sites.lines} - vocabulary.WORDS
+        read = [n for n in self._names.reads if n in self._namespace and not self._is_our_word(n)]
+        known = {*read, *self._names.bound, *self._sites.lines}
         found = [*self._sites.mistakes, *self._checks.run(targets, allow_unused=allow_unused)]
         found += preflight.ignored(sorted(self._ignore), known, self._body)
         return found or self._unusable_space()

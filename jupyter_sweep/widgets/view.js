@@ -1,8 +1,8 @@
 // The live view of a sweep: header, progress, best, history plot, table, failures. No library, no network, no build.
 //
-// The kernel sends whole rows that changed (`full` once, then `delta`); the page keeps all rows and draws those in sight,
-// so that an update costs the same at 100 and at 10,000 trials. Heights are fixed when the view opens: nothing below it
-// moves while trials come in. Text from outside goes through textContent and never through innerHTML.
+// The kernel sends whole rows that changed (`full` once, then `delta`); the page keeps all rows and draws those in
+// sight, so that an update costs the same at 100 and at 10,000 trials. Heights are fixed when the view opens: nothing
+// below it moves while trials come in. Text from outside goes through textContent and never through innerHTML.
 
 const STALE_S = 15;
 
@@ -15,7 +15,9 @@ class View {
     this.progress();
     this.main();
     this.tools();
-    this.table = new Table(store, this.inner.appendChild(make("div", "table")), (n) => store.model.send({ kind: "detail", number: n }));
+    this.table = new Table(store, this.inner.appendChild(make("div", "table")), (n) =>
+      store.model.send({ kind: "detail", number: n }),
+    );
     const rows = Math.min(11, Math.max(4, store.head.progress.wanted ?? 11));
     this.root.style.setProperty("--grid", `${(rows + 1) * 26 + 14}px`);
     this.foot = this.inner.appendChild(make("div", "foot dim"));
@@ -29,7 +31,8 @@ class View {
   // -- parts
 
   header() {
-    const top = (this.top = this.inner.appendChild(make("div", "top"))), title = top.appendChild(make("div", "title"));
+    const top = (this.top = this.inner.appendChild(make("div", "top"))),
+      title = top.appendChild(make("div", "title"));
     this.name = title.appendChild(bdi("name", ""));
     this.version = title.appendChild(make("span", "dim"));
     this.state = title.appendChild(make("span", "state"));
@@ -65,11 +68,15 @@ class View {
   }
 
   main() {
-    const main = this.inner.appendChild(make("div", "main")), card = main.appendChild(make("div", "card"));
+    const main = this.inner.appendChild(make("div", "main")),
+      card = main.appendChild(make("div", "card"));
     this.goal = card.appendChild(bdi("dim", ""));
     const value = card.appendChild(make("div", "value"));
     this.value = value.appendChild(make("button", "number"));
-    this.value.onclick = () => { const row = this.store.rows.get(this.store.head.best?.number); if (row) this.table.show(row); };
+    this.value.onclick = () => {
+      const row = this.store.rows.get(this.store.head.best?.number);
+      if (row) this.table.show(row);
+    };
     this.value.title = "Show this trial";
     this.who = value.appendChild(make("span", "dim"));
     this.baseline = card.appendChild(make("div", "dim baseline"));
@@ -82,7 +89,10 @@ class View {
     this.filter = line.appendChild(make("input", "filter"));
     Object.assign(this.filter, { type: "search", placeholder: "filter: failed  lr>0.01  opt=adam", spellcheck: false });
     this.filter.setAttribute("aria-label", "Filter the trials: words, or comparisons such as lr>0.01");
-    this.filter.oninput = () => { this.table.search(this.filter.value); this.count(); };
+    this.filter.oninput = () => {
+      this.table.search(this.filter.value);
+      this.count();
+    };
     this.shown = line.appendChild(make("span", "dim"));
     this.note = line.appendChild(make("span", "note"));
     this.note.setAttribute("role", "status");
@@ -117,7 +127,10 @@ class View {
 
   by_best() {
     const column = this.table.cols.find((c) => c.goal);
-    if (column && this.store.rows.size) { this.table.by(column); this.table.touched = true; }
+    if (column && this.store.rows.size) {
+      this.table.by(column);
+      this.table.touched = true;
+    }
   }
 
   draw_header({ sweep, best }) {
@@ -131,9 +144,13 @@ class View {
     const verb = sweep.state === "paused" || ENDED.has(sweep.state) ? "resume" : "pause";
     if (this.pause.dataset.verb !== verb) {
       this.pause.dataset.verb = verb;
-      this.pause.replaceChildren(icon(verb === "pause" ? "pause" : "play"), make("span", "", verb === "pause" ? "Pause" : "Resume"));
+      this.pause.replaceChildren(
+        icon(verb === "pause" ? "pause" : "play"),
+        make("span", "", verb === "pause" ? "Pause" : "Resume"),
+      );
     }
-    if (ENDED.has(sweep.state) && !this.stop.hidden) this.top.style.minHeight = `${this.top.offsetHeight}px`; // no jump at the end
+    // Fewer buttons at the end must not make the header lower.
+    if (ENDED.has(sweep.state) && !this.stop.hidden) this.top.style.minHeight = `${this.top.offsetHeight}px`;
     this.pause.hidden = sweep.state === "finished";
     this.stop.hidden = ENDED.has(sweep.state);
     this.cell.disabled = !best?.cell;
@@ -149,36 +166,48 @@ class View {
   }
 
   draw_counts({ counts, progress, sweep }) {
-    const all = STATES.reduce((n, s) => n + (counts[s] ?? 0), 0), whole = Math.max(progress.wanted ?? 0, all) || 1;
-    for (const [state, node] of Object.entries(this.parts)) node.style.width = `${(100 * (counts[state] ?? 0)) / whole}%`;
+    const all = STATES.reduce((n, s) => n + (counts[s] ?? 0), 0),
+      whole = Math.max(progress.wanted ?? 0, all) || 1;
+    for (const [state, node] of Object.entries(this.parts))
+      node.style.width = `${(100 * (counts[state] ?? 0)) / whole}%`;
     this.bar.setAttribute("aria-valuemax", String(whole));
     this.bar.setAttribute("aria-valuenow", String(progress.final));
     const text = STATES.filter((s) => counts[s]).map((s) => `${counts[s].toLocaleString("en")} ${s}`);
     if (this.counts.dataset.text !== text.join()) {
       this.counts.dataset.text = text.join();
-      this.counts.replaceChildren(...STATES.filter((s) => counts[s]).map((s, i) => {
-        const node = make("button", `count ${s}`);
-        node.append(icon(s), make("span", "", text[i]));
-        node.title = `Show only ${s} trials`;
-        node.onclick = () => { this.filter.value = this.filter.value === `state=${s}` ? "" : `state=${s}`; this.filter.oninput(); };
-        return node;
-      }));
+      this.counts.replaceChildren(
+        ...STATES.filter((s) => counts[s]).map((s, i) => {
+          const node = make("button", `count ${s}`);
+          node.append(icon(s), make("span", "", text[i]));
+          node.title = `Show only ${s} trials`;
+          node.onclick = () => {
+            this.filter.value = this.filter.value === `state=${s}` ? "" : `state=${s}`;
+            this.filter.oninput();
+          };
+          return node;
+        }),
+      );
     }
     this.message.hidden = !sweep.message && !sweep.warnings.length;
     const said = JSON.stringify([sweep.message, sweep.warnings]);
     if (this.message.dataset.text === said) return;
     this.message.dataset.text = said;
     const about = sweep.state === "failed" ? "failed" : "note";
-    const lines = [[about, sweep.message], ...sweep.warnings.map((text) => ["warning", text])].filter(([, text]) => text);
-    this.message.replaceChildren(...lines.map(([kind, text]) => {
-      const node = make("div", `said ${kind}`);
-      node.append(icon(kind), bdi("", text));
-      return node;
-    }));
+    const lines = [[about, sweep.message], ...sweep.warnings.map((text) => ["warning", text])].filter(
+      ([, text]) => text,
+    );
+    this.message.replaceChildren(
+      ...lines.map(([kind, text]) => {
+        const node = make("div", `said ${kind}`);
+        node.append(icon(kind), bdi("", text));
+        return node;
+      }),
+    );
   }
 
   draw_best({ best, baseline, sweep }) {
-    const goal = sweep.objectives[0], sign = goal.direction === "maximize" ? 1 : -1;
+    const goal = sweep.objectives[0],
+      sign = goal.direction === "maximize" ? 1 : -1;
     say(this.goal, `${this.store.ended ? "best" : "best so far"}: ${sign > 0 ? "highest" : "lowest"} ${goal.metric}`);
     say(this.value, best ? trim(number(best.value, 6)) : "–");
     this.value.disabled = !best;
@@ -189,32 +218,48 @@ class View {
     const key = best ? `${best.number}/${this.store.change && best.params.length}` : "";
     if (this.params.dataset.key === key) return;
     this.params.dataset.key = key;
-    this.params.replaceChildren(...(best?.params ?? []).flatMap(([name, value]) => {
-      const [left, right] = [bdi("name", name), bdi("", param(value))];
-      left.title = name.slice(0, 300);
-      right.title = right.textContent;
-      return [left, right];
-    }));
+    this.params.replaceChildren(
+      ...(best?.params ?? []).flatMap(([name, value]) => {
+        const [left, right] = [bdi("name", name), bdi("", param(value))];
+        left.title = name.slice(0, 300);
+        right.title = right.textContent;
+        return [left, right];
+      }),
+    );
   }
 
   draw_foot({ sweep }) {
     const said = sweep.captures.map((c) => `${c.name} ${bytes(c.nbytes)}`);
     const more = said.length > 8 ? ` and ${said.length - 8} more` : "";
-    const text = [said.length ? `captured: ${said.slice(0, 8).join(", ")}${more}` : "", sweep.note ?? ""].filter(Boolean).join(" · ");
+    const text = [said.length ? `captured: ${said.slice(0, 8).join(", ")}${more}` : "", sweep.note ?? ""]
+      .filter(Boolean)
+      .join(" · ");
     say(this.foot, text);
     this.foot.title = `${text}\n${sweep.folder ?? ""}`;
   }
 
   count() {
-    const { order } = this.table, all = this.store.rows.size;
-    say(this.shown, order.length === all ? `${all.toLocaleString("en")} trials` : `${order.length.toLocaleString("en")} of ${all.toLocaleString("en")} trials`);
+    const { order } = this.table,
+      all = this.store.rows.size;
+    say(
+      this.shown,
+      order.length === all
+        ? `${all.toLocaleString("en")} trials`
+        : `${order.length.toLocaleString("en")} of ${all.toLocaleString("en")} trials`,
+    );
   }
 
   // Once a second: the clock goes on by itself, the running rows too; a silent kernel is said.
   tick() {
-    const { head, ended, heard } = this.store, { progress } = head, quiet = (performance.now() - heard) / 1000;
-    const stale = !ended && head.sweep.state !== "paused" && quiet > STALE_S, since = ended || head.sweep.state === "paused" || stale ? 0 : quiet;
-    const left = progress.eta_s === null || ended ? "" : ` · about ${duration(Math.max(1, Math.round(progress.eta_s - since)))} left`;
+    const { head, ended, heard } = this.store,
+      { progress } = head,
+      quiet = (performance.now() - heard) / 1000;
+    const stale = !ended && head.sweep.state !== "paused" && quiet > STALE_S,
+      since = ended || head.sweep.state === "paused" || stale ? 0 : quiet;
+    const left =
+      progress.eta_s === null || ended
+        ? ""
+        : ` · about ${duration(Math.max(1, Math.round(progress.eta_s - since)))} left`;
     const wanted = progress.wanted === null ? "" : ` of ${progress.wanted.toLocaleString("en")}`;
     const took = duration(Math.max(0, Math.round(progress.elapsed_s + since)));
     say(this.clock, `${progress.final.toLocaleString("en")}${wanted} · ${took}${left}`);
@@ -242,21 +287,37 @@ class View {
     clearTimeout(this.late);
     this.pause.disabled = this.stop.disabled = kind !== null;
     this.tell(kind ? `asked to ${kind} …` : "");
-    if (kind) this.late = setTimeout(() => { this.busy(null); this.tell(`no answer to ${kind} yet; the kernel may be busy or gone`, true); }, 8000);
+    if (kind)
+      this.late = setTimeout(() => {
+        this.busy(null);
+        this.tell(`no answer to ${kind} yet; the kernel may be busy or gone`, true);
+      }, 8000);
   }
 
   best_cell() {
-    const { head, model } = this.store, code = head.best.cell.trimEnd();
+    const { head, model } = this.store,
+      code = head.best.cell.trimEnd();
     let done = "";
-    try { done = insert(model, head.sweep.name, code); } catch { done = ""; } // an unknown document model: show it instead
-    if (done) { this.tell(`cell with trial ${head.best.number} ${done}`); return; }
+    try {
+      done = insert(model, head.sweep.name, code);
+    } catch {
+      done = "";
+    } // an unknown document model: show it instead
+    if (done) {
+      this.tell(`cell with trial ${head.best.number} ${done}`);
+      return;
+    }
     model.send({ kind: "cell" });
     this.box?.remove();
     this.box = make("div", "code");
-    const text = make("textarea"), copy = this.button(this.box, "copy", "Copy", () => {
-      text.select();
-      (navigator.clipboard?.writeText(code) ?? Promise.reject()).then(() => this.tell("copied"), () => this.tell("press Ctrl+C to copy"));
-    });
+    const text = make("textarea"),
+      copy = this.button(this.box, "copy", "Copy", () => {
+        text.select();
+        (navigator.clipboard?.writeText(code) ?? Promise.reject()).then(
+          () => this.tell("copied"),
+          () => this.tell("press Ctrl+C to copy"),
+        );
+      });
     Object.assign(text, { value: code, readOnly: true, rows: Math.min(14, code.split("\n").length) });
     text.setAttribute("aria-label", "The best configuration as a cell");
     this.box.prepend(text);
@@ -266,7 +327,10 @@ class View {
 
   answer(message) {
     if (message.kind === "detail") this.table.answer(message);
-    else if (message.kind === "said") { this.busy(null); this.tell(message.text); }
+    else if (message.kind === "said") {
+      this.busy(null);
+      this.tell(message.text);
+    }
   }
 
   // -- what goes on around the view
@@ -283,19 +347,32 @@ class View {
       this.wide = this.root.clientWidth;
       again();
     };
-    const again = () => { this.plot.key = ""; this.plot.draw(); this.table.paint(); };
-    // The notebook's own keys (Enter, arrows, a, b, x) must not act in here; it looks at this attribute of the focused node.
+    const again = () => {
+      this.plot.key = "";
+      this.plot.draw();
+      this.table.paint();
+    };
+    // The notebook's own keys (Enter, arrows, a, b, x) must not act in here; it looks at this attribute of the focus.
     const keys = ({ target, ctrlKey, metaKey }) => {
       if (this.root.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", !ctrlKey && !metaKey);
     };
-    const sight = new IntersectionObserver(([entry]) => { this.inSight = entry.isIntersecting; looked(); });
+    const sight = new IntersectionObserver(([entry]) => {
+      this.inSight = entry.isIntersecting;
+      looked();
+    });
     const size = new ResizeObserver(resized);
-    const theme = new MutationObserver(() => [0, 100, 600].forEach((ms) => setTimeout(again, ms))); // its style sheet comes later
-    const clock = setInterval(() => { if (!this.store.ended && this.visible) this.tick(); }, 1000);
+    // A theme's style sheet comes some time after its name.
+    const theme = new MutationObserver(() => [0, 100, 600].forEach((ms) => setTimeout(again, ms)));
+    const clock = setInterval(() => {
+      if (!this.store.ended && this.visible) this.tick();
+    }, 1000);
     window.addEventListener("keydown", keys, true);
     sight.observe(this.root);
     size.observe(this.root);
-    theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class", "data-vscode-theme-kind"] });
+    theme.observe(document.body, {
+      attributes: true,
+      attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class", "data-vscode-theme-kind"],
+    });
     document.addEventListener("visibilitychange", looked);
     this.dispose = () => {
       this.store.views.delete(this);
@@ -313,7 +390,12 @@ class View {
 export default () => {
   let store = null;
   return {
-    initialize({ model }) { store = new Store(model); },
-    render({ el }) { const view = new View(store, el); return () => view.dispose(); },
+    initialize({ model }) {
+      store = new Store(model);
+    },
+    render({ el }) {
+      const view = new View(store, el);
+      return () => view.dispose();
+    },
   };
 };

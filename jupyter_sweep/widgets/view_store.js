@@ -19,8 +19,12 @@ class Store {
     this.history = new History(this.sign());
   }
 
-  sign() { return this.head.sweep.objectives[0].direction === "maximize" ? -1 : 1; }
-  get ended() { return ENDED.has(this.head.sweep.state); }
+  sign() {
+    return this.head.sweep.objectives[0].direction === "maximize" ? -1 : 1;
+  }
+  get ended() {
+    return ENDED.has(this.head.sweep.state);
+  }
 
   take(message) {
     this.heard = performance.now();
@@ -30,7 +34,8 @@ class Store {
   }
 
   merge({ kind, since, change, head, rows }) {
-    if (kind === "delta" && since !== this.change) { // a message was lost: the page was reloaded, or not there yet
+    if (kind === "delta" && since !== this.change) {
+      // a message was lost: the page was reloaded, or not there yet
       this.model.send({ kind: "ready" });
       return;
     }
@@ -53,19 +58,28 @@ class Store {
   }
 }
 
-// Best so far and the range of the values, kept up row by row: a final trial never changes, so nothing is computed twice.
+// Best so far and the range of the values, kept up row by row: a final trial never changes, so nothing is done twice.
 class History {
-  constructor(sign) { Object.assign(this, { sign, first: Infinity, last: -Infinity, sorted: [], steps: [], points: [], live: new Map() }); }
+  constructor(sign) {
+    Object.assign(this, { sign, first: Infinity, last: -Infinity, sorted: [], steps: [], points: [], live: new Map() });
+  }
 
   put(row) {
     this.first = Math.min(this.first, row.n);
     this.last = Math.max(this.last, row.n);
     const value = row.metrics[0];
-    if (row.state === "running" || row.state === "waiting") { this.live.set(row.n, row); return; }
+    if (row.state === "running" || row.state === "waiting") {
+      this.live.set(row.n, row);
+      return;
+    }
     this.live.delete(row.n);
     this.points.push(row);
     if (row.state !== "completed" || !Number.isFinite(value)) return;
-    this.sorted.splice(spot(this.sorted, (v) => this.sign * v < this.sign * value), 0, value);
+    this.sorted.splice(
+      spot(this.sorted, (v) => this.sign * v < this.sign * value),
+      0,
+      value,
+    );
     const at = spot(this.steps, (s) => s.n < row.n);
     if (at > 0 && this.sign * this.steps[at - 1].value <= this.sign * value) return;
     let beaten = at;
@@ -75,13 +89,16 @@ class History {
 
   // The values to show: all of them, but not further out than twice the span of the better nine tenths.
   range() {
-    const v = this.sorted.length ? this.sorted : [...this.points, ...this.live.values()].map((r) => r.metrics[0]).filter(Number.isFinite);
+    const v = this.sorted.length
+      ? this.sorted
+      : [...this.points, ...this.live.values()].map((r) => r.metrics[0]).filter(Number.isFinite);
     if (!v.length) return null;
     let [low, high] = [Math.min(v[0], v[v.length - 1]), Math.max(v[0], v[v.length - 1])];
     const log = low > 0 && high / low > 100;
     if (!log && v.length >= 10 && v === this.sorted) {
       const reach = 2 * Math.abs(v[Math.floor(0.9 * v.length)] - v[0]);
-      if (this.sign < 0) low = Math.max(low, high - reach); else high = Math.min(high, low + reach);
+      if (this.sign < 0) low = Math.max(low, high - reach);
+      else high = Math.min(high, low + reach);
     }
     return { low, high, log };
   }
@@ -90,7 +107,11 @@ class History {
 // First index of a sorted list whose item does not come `before` the new one.
 function spot(list, before) {
   let [low, high] = [0, list.length];
-  while (low < high) { const mid = (low + high) >> 1; if (before(list[mid])) low = mid + 1; else high = mid; }
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (before(list[mid])) low = mid + 1;
+    else high = mid;
+  }
   return low;
 }
 
@@ -99,7 +120,8 @@ function spot(list, before) {
 // Where this view stands in JupyterLab's or Notebook's document; null in front ends that don't show us theirs.
 function place(model) {
   const notebook = model.widget_manager?.context?.model;
-  const id = model.get("own_id"), { cell_id } = model.get("start");
+  const id = model.get("own_id"),
+    { cell_id } = model.get("start");
   for (let i = 0; i < (notebook?.cells?.length ?? 0); i += 1) {
     const cell = notebook.cells.get(i);
     for (let j = 0; j < (cell.outputs?.length ?? 0); j += 1) {

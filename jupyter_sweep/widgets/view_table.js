@@ -1,11 +1,21 @@
 // The table: all trials, of which only those in sight are in the page. One row can be opened for its details.
 // Focus stays on the table itself and `aria-activedescendant` names the row, so that redrawing never loses it.
 
-const ROW = 26, DETAIL = 244;
+const ROW = 26,
+  DETAIL = 244;
 
 class Table {
   constructor(store, box, ask) {
-    Object.assign(this, { store, ask, order: [], filter: [], cursor: null, open: null, pool: new Map(), touched: false });
+    Object.assign(this, {
+      store,
+      ask,
+      order: [],
+      filter: [],
+      cursor: null,
+      open: null,
+      pool: new Map(),
+      touched: false,
+    });
     this.sort = { id: "n", down: true };
     this.id = `sweep-${Math.random().toString(36).slice(2)}`;
     this.grid = box.appendChild(make("div", "grid"));
@@ -25,37 +35,88 @@ class Table {
   // -- columns
 
   columns() {
-    const { head, rows } = this.store, { params, metrics } = head.columns, goals = new Map(head.sweep.objectives.map((o) => [o.metric, o]));
-    const any = (has) => { for (const row of rows.values()) if (has(row)) return true; return false; };
+    const { head, rows } = this.store,
+      { params, metrics } = head.columns,
+      goals = new Map(head.sweep.objectives.map((o) => [o.metric, o]));
+    const any = (has) => {
+      for (const row of rows.values()) if (has(row)) return true;
+      return false;
+    };
     const list = [
       { id: "n", title: "trial", right: true, get: (r) => r.n, show: (r) => String(r.n) },
-      { id: "state", title: "state", get: (r) => STATES.indexOf(r.state), show: (r) => (r.reason ? `${r.state}: ${r.reason}` : r.state) },
-      ...metrics.map((m, i) => ({ m, i })).sort((a, b) => goals.has(b.m) - goals.has(a.m)).map(({ m, i }) => ({
-        id: `m:${m}`, title: m, right: true, goal: goals.get(m), bar: i === 0, down: goals.get(m)?.direction === "maximize",
-        get: (r) => r.metrics[i], show: (r) => number(r.metrics[i]),
+      {
+        id: "state",
+        title: "state",
+        get: (r) => STATES.indexOf(r.state),
+        show: (r) => (r.reason ? `${r.state}: ${r.reason}` : r.state),
+      },
+      ...metrics
+        .map((m, i) => ({ m, i }))
+        .sort((a, b) => goals.has(b.m) - goals.has(a.m))
+        .map(({ m, i }) => ({
+          id: `m:${m}`,
+          title: m,
+          right: true,
+          goal: goals.get(m),
+          bar: i === 0,
+          down: goals.get(m)?.direction === "maximize",
+          get: (r) => r.metrics[i],
+          show: (r) => number(r.metrics[i]),
+        })),
+      ...params.map((p, i) => ({
+        id: `p:${p}`,
+        title: p,
+        get: (r) => this.plain(r.params[i]),
+        show: (r) => param(r.params[i]),
       })),
-      ...params.map((p, i) => ({ id: `p:${p}`, title: p, get: (r) => this.plain(r.params[i]), show: (r) => param(r.params[i]) })),
       { id: "time", title: "time", right: true, get: (r) => this.seconds(r), show: (r) => duration(this.seconds(r)) },
-      any((r) => r.repetition) && { id: "rep", title: "repetition", right: true, get: (r) => r.repetition, show: (r) => String(r.repetition) },
-      any((r) => r.attempt > 1) && { id: "try", title: "attempt", right: true, get: (r) => r.attempt, show: (r) => String(r.attempt) },
-      any((r) => r.error) && { id: "error", title: "error", get: (r) => r.error || undefined, show: (r) => r.error ?? "" },
+      any((r) => r.repetition) && {
+        id: "rep",
+        title: "repetition",
+        right: true,
+        get: (r) => r.repetition,
+        show: (r) => String(r.repetition),
+      },
+      any((r) => r.attempt > 1) && {
+        id: "try",
+        title: "attempt",
+        right: true,
+        get: (r) => r.attempt,
+        show: (r) => String(r.attempt),
+      },
+      any((r) => r.error) && {
+        id: "error",
+        title: "error",
+        get: (r) => r.error || undefined,
+        show: (r) => r.error ?? "",
+      },
       { id: "worker", title: "worker", get: (r) => r.worker, show: (r) => r.worker ?? "" },
     ].filter(Boolean);
-    for (const c of list.filter((c) => c.id.startsWith("p:"))) c.right = ![...rows.values()].slice(0, 50).some((r) => typeof c.get(r) === "string");
+    for (const c of list.filter((c) => c.id.startsWith("p:")))
+      c.right = ![...rows.values()].slice(0, 50).some((r) => typeof c.get(r) === "string");
     return list;
   }
 
-  plain(v) { return v === null || v === undefined ? undefined : typeof v === "object" ? v.t : typeof v === "boolean" ? Number(v) : v; }
+  plain(v) {
+    return v === null || v === undefined
+      ? undefined
+      : typeof v === "object"
+        ? v.t
+        : typeof v === "boolean"
+          ? Number(v)
+          : v;
+  }
 
   seconds(row) {
     const live = row.state === "running" && row.started;
     return row.time ?? (live ? Math.max(0, Date.now() / 1000 - this.store.skew - row.started) : undefined);
   }
 
-  // Widths only grow, and a cell counts with at most 26 characters, so that no column jumps and none pushes the others out.
+  // Widths only grow, and a cell counts with at most 26 characters: no column jumps, none pushes the others out.
   layout(changed) {
     const ids = JSON.stringify([this.store.head.columns, this.store.rows.size > 0]);
-    const optional = (r) => (r.error && !this.has("error")) || (r.attempt > 1 && !this.has("try")) || (r.repetition && !this.has("rep"));
+    const optional = (r) =>
+      (r.error && !this.has("error")) || (r.attempt > 1 && !this.has("try")) || (r.repetition && !this.has("rep"));
     if (ids !== this.ids || !changed || changed.some(optional)) {
       this.ids = ids;
       this.cols = this.columns();
@@ -74,27 +135,35 @@ class Table {
     this.grid.style.setProperty("--total", `calc(${widths.join(" + ")})`);
   }
 
-  has(id) { return this.cols.some((c) => c.id === id); }
+  has(id) {
+    return this.cols.some((c) => c.id === id);
+  }
 
   drawHeads() {
-    this.heads.replaceChildren(...this.cols.map((c) => {
-      const cell = make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}`), button = make("button", "head");
-      button.append(bdi("name", c.title.length > 60 ? `${c.title.slice(0, 59)}…` : c.title), make("span", "arrow"));
-      button.title = c.goal ? `${c.title} (${c.goal.direction})` : c.title.slice(0, 300);
-      button.onclick = () => this.by(c);
-      cell.setAttribute("role", "columnheader");
-      cell.append(button);
-      return cell;
-    }));
+    this.heads.replaceChildren(
+      ...this.cols.map((c) => {
+        const cell = make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}`),
+          button = make("button", "head");
+        button.append(bdi("name", c.title.length > 60 ? `${c.title.slice(0, 59)}…` : c.title), make("span", "arrow"));
+        button.title = c.goal ? `${c.title} (${c.goal.direction})` : c.title.slice(0, 300);
+        button.onclick = () => this.by(c);
+        cell.setAttribute("role", "columnheader");
+        cell.append(button);
+        return cell;
+      }),
+    );
     this.markSort();
   }
 
   // Whether the user has arranged it: then the end of the sweep does not sort it anew.
-  in_use() { return this.touched || this.open !== null || this.grid.scrollTop > 0; }
+  in_use() {
+    return this.touched || this.open !== null || this.grid.scrollTop > 0;
+  }
 
   markSort() {
     this.cols.forEach((c, i) => {
-      const on = c.id === this.sort.id, cell = this.heads.children[i];
+      const on = c.id === this.sort.id,
+        cell = this.heads.children[i];
       cell.setAttribute("aria-sort", on ? (this.sort.down ? "descending" : "ascending") : "none");
       say(cell.querySelector(".arrow"), on ? (this.sort.down ? "▼" : "▲") : "");
     });
@@ -113,10 +182,14 @@ class Table {
   // -- order
 
   compare() {
-    const { get } = this.cols.find((c) => c.id === this.sort.id) ?? this.cols[0], turn = this.sort.down ? -1 : 1;
+    const { get } = this.cols.find((c) => c.id === this.sort.id) ?? this.cols[0],
+      turn = this.sort.down ? -1 : 1;
     const rank = (v) => (v === undefined || v === null || Number.isNaN(v) ? 2 : typeof v === "string" ? 1 : 0);
     return (a, b) => {
-      const x = get(a), y = get(b), p = rank(x), q = rank(y);
+      const x = get(a),
+        y = get(b),
+        p = rank(x),
+        q = rank(y);
       if (p !== q) return p - q;
       return (p === 2 || x === y ? 0 : (x < y ? -1 : 1) * turn) || b.n - a.n;
     };
@@ -133,9 +206,19 @@ class Table {
     this.layout(rows);
     if (!rows || rows.length > 300) this.rebuild();
     else {
-      const moved = new Set(rows), compare = this.compare();
-      for (const row of rows) { const i = this.order.indexOf(row); if (i >= 0) this.order.splice(i, 1); }
-      for (const row of moved) if (this.passes(row)) this.order.splice(spot(this.order, (r) => compare(r, row) < 0), 0, row);
+      const moved = new Set(rows),
+        compare = this.compare();
+      for (const row of rows) {
+        const i = this.order.indexOf(row);
+        if (i >= 0) this.order.splice(i, 1);
+      }
+      for (const row of moved)
+        if (this.passes(row))
+          this.order.splice(
+            spot(this.order, (r) => compare(r, row) < 0),
+            0,
+            row,
+          );
     }
     if (rows?.some((r) => r.n === this.open)) this.ask(this.open);
     this.paint();
@@ -145,21 +228,27 @@ class Table {
 
   // Words that a row must hold, in any column; `lr>0.01`, `opt=adam` and the like compare one column.
   search(text) {
-    this.filter = text.trim().toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
-      const [, name, op, wanted] = /^(.+?)(<=|>=|!=|=|<|>)(.+)$/.exec(word) ?? [];
-      const column = name && this.cols.find((c) => c.title.toLowerCase() === name);
-      return column ? this.comparison(column, op, wanted) : (row) => this.words(row).includes(word);
-    });
+    this.filter = text
+      .trim()
+      .toLowerCase()
+      .split(/\s+/)
+      .filter(Boolean)
+      .map((word) => {
+        const [, name, op, wanted] = /^(.+?)(<=|>=|!=|=|<|>)(.+)$/.exec(word) ?? [];
+        const column = name && this.cols.find((c) => c.title.toLowerCase() === name);
+        return column ? this.comparison(column, op, wanted) : (row) => this.words(row).includes(word);
+      });
     this.rebuild();
     this.grid.scrollTop = 0;
     this.paint();
   }
 
   comparison(column, op, wanted) {
-    const y = Number(wanted), same = (row) => {
-      const shown = column.show(row).toLowerCase();
-      return shown === wanted || shown.startsWith(`${wanted}:`) || column.get(row) === y;
-    };
+    const y = Number(wanted),
+      same = (row) => {
+        const shown = column.show(row).toLowerCase();
+        return shown === wanted || shown.startsWith(`${wanted}:`) || column.get(row) === y;
+      };
     if (op === "=") return same;
     if (op === "!=") return (row) => !same(row);
     const holds = { "<": (x) => x < y, ">": (x) => x > y, "<=": (x) => x <= y, ">=": (x) => x >= y }[op];
@@ -167,18 +256,33 @@ class Table {
   }
 
   words(row) {
-    if (row.words?.version !== row.version) row.words = { version: row.version, text: this.cols.map((c) => c.show(row)).join(" ").toLowerCase() };
+    if (row.words?.version !== row.version)
+      row.words = {
+        version: row.version,
+        text: this.cols
+          .map((c) => c.show(row))
+          .join(" ")
+          .toLowerCase(),
+      };
     return row.words.text;
   }
 
-  passes(row) { return this.filter.every((test) => test(row)); }
+  passes(row) {
+    return this.filter.every((test) => test(row));
+  }
 
   // -- places: the open row is taller by its details
 
-  opened() { return this.open === null ? -1 : this.order.findIndex((r) => r.n === this.open); }
-  top(i) { const open = this.openAt; return i * ROW + (open >= 0 && i > open ? DETAIL : 0); }
+  opened() {
+    return this.open === null ? -1 : this.order.findIndex((r) => r.n === this.open);
+  }
+  top(i) {
+    const open = this.openAt;
+    return i * ROW + (open >= 0 && i > open ? DETAIL : 0);
+  }
   at(y) {
-    const open = this.openAt, below = (open + 1) * ROW;
+    const open = this.openAt,
+      below = (open + 1) * ROW;
     return Math.floor((open >= 0 && y >= below ? Math.max(below - 1, y - DETAIL) : y) / ROW);
   }
 
@@ -187,15 +291,23 @@ class Table {
   paint() {
     if (!this.cols) return;
     this.openAt = this.opened();
-    const { scrollTop, clientHeight } = this.grid, n = this.order.length;
-    const from = Math.max(0, this.at(scrollTop) - 2), to = Math.min(n, this.at(scrollTop + clientHeight) + 2);
+    const { scrollTop, clientHeight } = this.grid,
+      n = this.order.length;
+    const from = Math.max(0, this.at(scrollTop) - 2),
+      to = Math.min(n, this.at(scrollTop + clientHeight) + 2);
     this.body.style.height = `${n * ROW + (this.openAt >= 0 ? DETAIL : 0)}px`;
     this.grid.setAttribute("aria-rowcount", String(n + 1));
     const wanted = [];
     for (let i = from; i < to; i += 1) wanted.push(this.place(this.order[i], i));
     const keep = new Set(wanted.flat());
-    for (const [key, node] of this.pool) if (!keep.has(node)) { node.remove(); this.pool.delete(key); }
-    [...keep].forEach((node, i) => { if (this.body.children[i] !== node) this.body.insertBefore(node, this.body.children[i] ?? null); });
+    for (const [key, node] of this.pool)
+      if (!keep.has(node)) {
+        node.remove();
+        this.pool.delete(key);
+      }
+    [...keep].forEach((node, i) => {
+      if (this.body.children[i] !== node) this.body.insertBefore(node, this.body.children[i] ?? null);
+    });
     if (this.details && !keep.has(this.details)) this.details.remove();
     this.empty.hidden = n > 0;
     say(this.empty, this.store.rows.size ? "no trial matches the filter" : "no trials yet");
@@ -205,9 +317,14 @@ class Table {
   place(row, i) {
     let node = this.pool.get(row.n);
     if (!node) this.pool.set(row.n, (node = this.node(row)));
-    const best = this.store.head.best?.number === row.n, open = row.n === this.open;
-    const state = `${row.version}/${best}/${open}/${row.state === "running" ? Math.floor(performance.now() / 1000) : ""}`;
-    if (node.dataset.drawn !== state) { this.fill(node, row, best, open); node.dataset.drawn = state; }
+    const best = this.store.head.best?.number === row.n,
+      open = row.n === this.open;
+    const second = row.state === "running" ? Math.floor(performance.now() / 1000) : "";
+    const state = `${row.version}/${best}/${open}/${second}`;
+    if (node.dataset.drawn !== state) {
+      this.fill(node, row, best, open);
+      node.dataset.drawn = state;
+    }
     node.style.top = `${this.top(i)}px`;
     node.setAttribute("aria-rowindex", String(i + 2));
     node.classList.toggle("odd", i % 2 === 1);
@@ -222,7 +339,9 @@ class Table {
     node.dataset.n = row.n;
     node.setAttribute("role", "row");
     this.cols.forEach((c) => {
-      const cell = node.appendChild(make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}${c.bar ? " bar" : ""}`));
+      const cell = node.appendChild(
+        make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}${c.bar ? " bar" : ""}`),
+      );
       cell.setAttribute("role", "gridcell");
     });
     return node;
@@ -232,7 +351,8 @@ class Table {
     node.className = `row ${row.state}${best ? " best" : ""}${open ? " open" : ""}`;
     node.setAttribute("aria-expanded", String(open));
     this.cols.forEach((c, i) => {
-      const cell = node.children[i], text = c.show(row);
+      const cell = node.children[i],
+        text = c.show(row);
       if (c.id === "state") cell.replaceChildren(icon(row.state), make("span", "", text));
       else if (cell.firstChild?.textContent !== text) cell.replaceChildren(bdi("", text));
       cell.title = text.length > 14 ? text : "";
@@ -242,9 +362,12 @@ class Table {
 
   // How good a value is, from 0 to 100, in the range that the plot shows.
   share(value) {
-    const { history } = this.store, range = history.range();
+    const { history } = this.store,
+      range = history.range();
     if (!range || !Number.isFinite(value) || range.low === range.high) return 0;
-    const [a, b, v] = range.log ? [range.low, range.high, value].map((x) => Math.log10(Math.max(x, 1e-300))) : [range.low, range.high, value];
+    const [a, b, v] = range.log
+      ? [range.low, range.high, value].map((x) => Math.log10(Math.max(x, 1e-300)))
+      : [range.low, range.high, value];
     const up = Math.min(1, Math.max(0, (v - a) / (b - a)));
     return Math.round(100 * (history.sign < 0 ? up : 1 - up));
   }
@@ -260,14 +383,23 @@ class Table {
   click(event) {
     const node = event.target.closest(".row");
     const marked = getSelection();
-    if (!node || (!marked.isCollapsed && this.body.contains(marked.anchorNode))) return; // text is being marked, to copy it
+    const copying = !marked.isCollapsed && this.body.contains(marked.anchorNode);
+    if (!node || copying) return;
     this.cursor = Number(node.dataset.n);
     this.toggle(this.cursor);
   }
 
   key(event) {
-    const page = Math.max(1, Math.floor(this.grid.clientHeight / ROW) - 2), here = this.order.findIndex((r) => r.n === this.cursor);
-    const steps = { ArrowDown: here + 1, ArrowUp: Math.max(0, here - 1), PageDown: here + page, PageUp: here - page, Home: 0, End: this.order.length };
+    const page = Math.max(1, Math.floor(this.grid.clientHeight / ROW) - 2),
+      here = this.order.findIndex((r) => r.n === this.cursor);
+    const steps = {
+      ArrowDown: here + 1,
+      ArrowUp: Math.max(0, here - 1),
+      PageDown: here + page,
+      PageUp: here - page,
+      Home: 0,
+      End: this.order.length,
+    };
     if (event.target !== this.grid || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key in steps && this.order.length) {
       this.cursor = this.order[Math.min(this.order.length - 1, Math.max(0, steps[event.key]))].n;
@@ -280,7 +412,9 @@ class Table {
   }
 
   reveal() {
-    const i = this.order.findIndex((r) => r.n === this.cursor), y = this.top(i), room = this.grid.clientHeight - this.heads.offsetHeight;
+    const i = this.order.findIndex((r) => r.n === this.cursor),
+      y = this.top(i),
+      room = this.grid.clientHeight - this.heads.offsetHeight;
     if (y < this.grid.scrollTop) this.grid.scrollTop = y;
     else if (y + ROW > this.grid.scrollTop + room) this.grid.scrollTop = y + ROW - room;
     this.paint();
@@ -300,17 +434,27 @@ class Table {
     this.details?.remove();
     this.details = this.open === null ? null : make("div", "details");
     this.grid.classList.toggle("tall", this.open !== null);
-    if (this.open !== null) { this.details.append(make("div", "dim", "asking the kernel …")); this.ask(n); }
+    if (this.open !== null) {
+      this.details.append(make("div", "dim", "asking the kernel …"));
+      this.ask(n);
+    }
     this.paint();
   }
 
   answer({ number: n, params, error, traceback, log_tail }) {
     if (n !== this.open) return;
-    const row = this.store.rows.get(n), left = make("dl"), right = make("div", "texts");
+    const row = this.store.rows.get(n),
+      left = make("dl"),
+      right = make("div", "texts");
     for (const [name, value] of params) left.append(bdi("name", name), bdi("", value));
-    this.store.head.columns.metrics.forEach((m, i) => { if (row.metrics[i] !== undefined) left.append(bdi("name", m), bdi("", number(row.metrics[i], 6))); });
+    this.store.head.columns.metrics.forEach((m, i) => {
+      if (row.metrics[i] !== undefined) left.append(bdi("name", m), bdi("", number(row.metrics[i], 6)));
+    });
     if (error || row.error) right.append(make("div", "error", error || row.error));
-    for (const [title, text] of [["traceback", traceback], ["end of its log", log_tail]]) {
+    for (const [title, text] of [
+      ["traceback", traceback],
+      ["end of its log", log_tail],
+    ]) {
       if (text) right.append(make("div", "dim", title), make("pre", "", text));
     }
     if (!right.childNodes.length) right.append(make("div", "dim", "it printed nothing"));

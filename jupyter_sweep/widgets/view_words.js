@@ -1,5 +1,5 @@
 // Small things that every part of the live view uses: nodes, icons, numbers and durations as words.
-// The parts view_*.js and view.js are one module: the kernel joins them in this order, so there is no build and no import.
+// The parts view_*.js and view.js are one module: the kernel joins them, so there is no build and no import.
 
 const STATES = ["completed", "pruned", "failed", "cancelled", "running", "waiting"];
 const ENDED = new Set(["finished", "stopped", "interrupted", "failed"]);
@@ -26,8 +26,14 @@ const make = (tag, cls = "", text = undefined) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const bdi = (cls, text) => { const node = make("bdi", cls, text); node.dir = "auto"; return node; };
+const say = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+};
+const bdi = (cls, text) => {
+  const node = make("bdi", cls, text);
+  node.dir = "auto";
+  return node;
+};
 
 function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -54,7 +60,11 @@ function duration(s) {
   if (s === null || s === undefined) return "";
   if (s < 9.95 && !Number.isInteger(s)) return `${s.toFixed(s < 1 ? 2 : 1)} s`;
   const whole = Math.round(s);
-  for (const [unit, name, below, small] of [[86400, "d", 3600, "h"], [3600, "h", 60, "m"], [60, "m", 1, "s"]]) {
+  for (const [unit, name, below, small] of [
+    [86400, "d", 3600, "h"],
+    [3600, "h", 60, "m"],
+    [60, "m", 1, "s"],
+  ]) {
     const rest = Math.floor((whole % unit) / below);
     if (whole >= unit) return `${Math.floor(whole / unit)} ${name}${rest ? ` ${rest} ${small}` : ""}`;
   }
@@ -69,11 +79,12 @@ function bytes(n) {
   return `${n.toFixed(1)} GB`;
 }
 
-// Parameters arrive as JSON values, or as {t: text} for what JSON has no word for; metrics as numbers or "nan", "inf", "-inf".
+// Parameters arrive as JSON values, or as {t: text} for what JSON has no word for; metrics as numbers or as "nan", "inf"
+// and "-inf".
 function param(v) {
   if (v === null || v === undefined) return "";
   if (typeof v === "number") return trim(number(v));
   return typeof v === "object" ? v.t : String(v);
 }
-const metric = (v) => (typeof v === "string" ? { nan: NaN, inf: Infinity, "-inf": -Infinity }[v] : v ?? undefined);
+const metric = (v) => (typeof v === "string" ? { nan: NaN, inf: Infinity, "-inf": -Infinity }[v] : (v ?? undefined));
 const hash = (text) => [...text].reduce((h, c) => (Math.imul(h, 31) + c.codePointAt(0)) | 0, 7);

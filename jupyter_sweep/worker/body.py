@@ -1,7 +1,7 @@
 """The body of a cell as code: drawn values in the place of range calls, the value of the last expression kept.
 
-The code runs as module-level code in the namespace of the captured functions, so that a name the body rebinds is seen by
-the functions it calls, `global` means what it says, and top-level `await` works. Lines are those of the cell.
+The code runs as module-level code in the namespace of the captured functions, so that a name the body rebinds is seen
+by the functions it calls, `global` means what it says, and top-level `await` works. Lines are those of the cell.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What `report`, `seed`, `save`, `checkpoint`, `stage` and `require` reach in a trial: `sys.modules["_sweep_trial"].context`.
+"""What `report`, `seed`, `save`, `checkpoint`, `stage` and `require` reach in a trial.
 
-The functions that users write find the context by that name, so that neither side imports the other and a body runs
-unchanged as a plain cell.
+That is `sys.modules["_sweep_trial"].context`. The functions that users write find the context by that name, so that
+neither side imports the other and a body runs unchanged as a plain cell.
 """
 
 from __future__ import annotations

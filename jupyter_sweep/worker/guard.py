@@ -5,8 +5,8 @@ supervisor, which the kernel tells by closing their socket even after `kill -9`;
 subreaper it is the parent of any that were orphaned, so a double fork hides nothing. It ends as the child did (the same
 exit status, the same signal), so the supervisor need not be told how.
 
-A parent-death signal from the supervisor itself was rejected: it fires when the *thread* that spawned ends, and kills only
-the child, not the child's children.
+A parent-death signal from the supervisor itself was rejected: it fires when the *thread* that spawned ends, and kills
+only the child, not the child's children.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keep what a trial may change about its process from the next one: environment, folder, import path, output, signals."""
+"""Keep what a trial may change about its process from the next: environment, folder, import path, output, signals."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The slots of one worker process, and the outbox through which all they have to tell goes out.
 
-Events that arise within 20 ms go out as one message: a batch of short trials would otherwise cost more in messages than in
-work. The end of a batch goes out at once.
+Events that arise within 20 ms go out as one message: a batch of short trials would otherwise cost more in messages than
+in work. The end of a batch goes out at once.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class Process:
             self.life.shutdown(socket.SHUT_WR)
 
     def kill(self) -> int:
-        """End the child with all it started; give its exit status, negative for a signal. What it printed can be read."""
+        """End the child with all it started; give its exit status, negative for a signal. Its output can be read."""
         self.hang_up()
         if not self.wait_until_gone():  # even the guard is stuck
             for pid in [*procs.descendants(self._popen.pid), self._popen.pid]:

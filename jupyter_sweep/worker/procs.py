@@ -1,4 +1,4 @@
-"""Processes and their memory, read from /proc; empty answers where there is none (then only process groups are ended)."""
+"""Processes and their memory, read from /proc; empty answers where there is none (then only the child is ended)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`get_ipython()` and `display()` in a trial: IPython's own shell where it is installed, else the little that can be had.
+"""`get_ipython()` and `display()` in a trial: IPython's own shell where it is installed, else the little there can be.
 
 `!command`, `%timeit` and their like reach the worker as calls of `get_ipython()`. The shell is made at the first such
 call, because it costs some 0.3 s that most trials need not pay; its history is off, and what draws into a notebook

@@ -229,7 +229,7 @@ class _Digest:
 
 
 def _is_users(module: str | None, variables: dict[str, Any]) -> bool:
-    """Tell whether code is the user's own: of the notebook or of a local module, whose source travelled with the job."""
+    """Tell whether code is the user's own: of the notebook, or of a local module whose source travelled."""
     loader = getattr(sys.modules.get(module or ""), "__loader__", None)
     return module in ("__main__", None) or variables.get("__name__") == "__main__" or hasattr(loader, "travelled")
 

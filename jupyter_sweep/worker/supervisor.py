@@ -1,7 +1,7 @@
 """One slot of a worker: runs one trial after another in a warm child and tells how each ended, whatever the trial does.
 
-A child serves trials of one environment, one set of local modules and one number of cpus, since the first two are read at
-imports and the last when libraries start their threads. It is replaced when it died or was killed, when a trial left
+A child serves trials of one environment, one set of local modules and one number of cpus, since the first two are read
+at imports and the last when libraries start their threads. It is replaced when it died or was killed, when a trial left
 processes or threads behind, when it holds much more memory than after its first trial, and after a thousand trials.
 """
 

@@ -1,9 +1,9 @@
 """Follows one running trial: its reports, its output, its time, its memory, the wish to stop it, and how it ends.
 
-A trial is ended before its time in three steps: a word that its next `report()` finds, then SIGTERM, which raises in its
-main thread (so `finally` and `with` run), then the guard kills all of it. Time is harder: no word first. Memory is hardest:
-the end at once. Stop flags are looked at on every turn of the loop, not only when there is nothing to read: a trial that
-reports without pause would otherwise never be stopped.
+A trial is ended before its time in three steps: a word that its next `report()` finds, then SIGTERM, which raises in
+its main thread (so `finally` and `with` run), then the guard kills all of it. Time is harder: no word first. Memory is
+hardest: the end at once. Stop flags are looked at on every turn of the loop, not only when there is nothing to read: a
+trial that reports without pause would otherwise never be stopped.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ Tell = Callable[..., None]
 class Watch:
     """One trial in one child. `wanted` gives the state that it is to end in, or None."""
 
-    def __init__(
-        self, process: Process, task: Mapping[str, Any], tell: Tell, wanted: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, process: Process, task: Mapping[str, Any], tell: Tell, wanted: Callable[[], str | None]) -> None:
         self._process, self._task, self._tell, self._wanted = process, task, tell, wanted
         self._log = LogFile(f"{task['folder']}/log.txt")
         self._metrics: dict[str, float] = {}
