@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .definition import ACTIVE_STATES, Sweep
 from .errors import StoreError, SweepError
+from .ledger import Ledger
 from .runner import launch
 from .snapshot import Snapshot
 from .store import folder, leases
@@ -40,8 +41,7 @@ class Handle:
     def __init__(self, store: Store, sweep_id: int) -> None:
         self._store = store
         self.sweep_id = sweep_id
-        self._trials: dict[int, Trial] = {}
-        self._change = 0
+        self._ledger = Ledger()
         self._revivals = 0
         self._finals_then = 0
         self._alone_since: float | None = None
@@ -107,7 +107,7 @@ class Handle:
     def trials(self) -> list[Trial]:
         """Give all trials of this version in order of number."""
         self._refresh()
-        return sorted(self._trials.values(), key=lambda t: t.number)
+        return sorted(self._ledger.trials.values(), key=lambda t: t.number)
 
     def reports(self) -> list[Report]:
         """Give all reports of this version in order of arrival."""
@@ -194,14 +194,18 @@ class Handle:
 
     def snapshot(self, since: int = 0) -> dict[str, Any]:
         """Give plain data for a view: the whole state, and the trials that changed after `since`."""
-        self._refresh()
-        return Snapshot(self._store, self.definition, self._trials, self._change).data(since)
+        changed = self._refresh() if since == self._ledger.change else None
+        if changed is None:
+            self._refresh()
+            changed = [t for t in self._ledger.trials.values() if t.change > since]
+        return Snapshot(self._store, self.definition, self._ledger).data(changed)
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> list[Trial]:
+        """Read what changed in the store since the last time, and give it."""
         change = self._store.change()
-        for trial in self._store.trials(self.sweep_id, since=self._change):
-            self._trials[trial.number] = trial
-        self._change = change
+        changed = self._store.trials(self.sweep_id, since=self._ledger.change)
+        self._ledger.enter(changed, change)
+        return changed
 
     # -- steering -----------------------------------------------------------------------------------------------------
 

@@ -1,40 +1,38 @@
 """Plain data for the views: one dictionary with the state of a sweep and the rows that changed.
 
 It is what a widget, the sidebar and the command line draw from, so that they show the same. Its cost grows with the
-rows that changed, not with the sweep: the running totals come from the store's indexes and the handle's cache.
+rows that changed, not with the sweep: the running totals are the ledger's.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from .definition import Sweep
-from .results.best import find_best
+from .ledger import Ledger
 from .space.codec import encode
 from .store import leases
 from .store.sqlite import Store
 from .trial import Trial, TrialState
 
-_RECENT = 30
-
 
 class Snapshot:
-    """Look at one sweep: its definition, all its trials by number, and the change up to which they were read."""
+    """Look at one sweep: its definition, and what is known of its trials."""
 
-    def __init__(self, store: Store, sweep: Sweep, trials: dict[int, Trial], change: int) -> None:
-        self.store, self.sweep, self.trials, self.change = store, sweep, trials, change
+    def __init__(self, store: Store, sweep: Sweep, ledger: Ledger) -> None:
+        self.store, self.sweep, self.ledger = store, sweep, ledger
         self.owner = leases.owner(store, sweep.sweep_id)
+        self.started_at, self.finished_at = store.times(sweep.sweep_id)
 
-    def data(self, since: int) -> dict[str, Any]:
-        """Give the whole state and the rows that changed after `since`, as JSON data."""
-        changed = [t for t in self.trials.values() if t.change > since]
+    def data(self, changed: Iterable[Trial]) -> dict[str, Any]:
+        """Give the whole state, and rows for the trials that `changed`, as JSON data."""
         return {
-            "change": self.change,
+            "change": self.ledger.change,
             "sweep": self._header(),
             "columns": {"params": self.sweep.space.names, "metrics": self._metrics()},
-            "counts": self.store.counts(self.sweep.sweep_id),
+            "counts": {state: n for state, n in self.ledger.counts.items() if n},
             "progress": self._progress(),
             "best": self._best(),
             "baseline": self._baseline(),
@@ -43,7 +41,6 @@ class Snapshot:
 
     def _header(self) -> dict[str, Any]:
         sweep = self.sweep
-        started_at, finished_at = self.store.times(sweep.sweep_id)
         return {
             "name": sweep.name,
             "version": sweep.version,
@@ -57,8 +54,8 @@ class Snapshot:
             "objectives": [{"metric": o.metric, "direction": o.direction} for o in sweep.objectives],
             "wanted": self._wanted(),
             "repetitions": sweep.budget.repetitions,
-            "started_at": started_at,
-            "finished_at": finished_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
             "captures": [{k: c[k] for k in ("name", "kind", "nbytes")} for c in sweep.job.captures],
             "warnings": [*sweep.job.warnings, *([self.store.notice] if self.store.notice else [])],
             "algorithm": str(sweep.proposer),
@@ -76,48 +73,42 @@ class Snapshot:
 
     def _metrics(self) -> list[str]:
         names = [o.metric for o in self.sweep.objectives]
-        newest = max(self.trials.values(), key=lambda t: (bool(t.metrics), t.change), default=None)
-        return [*names, *(m for m in (newest.metrics if newest else {}) if m not in names)]
+        return [*names, *(m for m in self.ledger.metrics if m not in names)]
 
     def _progress(self) -> dict[str, Any]:
-        started_at, finished_at = self.store.times(self.sweep.sweep_id)
-        final = self.store.final_count(self.sweep.sweep_id)
         wanted = self._wanted()
-        left = None if wanted is None else max(0, wanted - final)
-        elapsed = 0.0 if started_at is None else (finished_at or time.time()) - started_at
+        elapsed = 0.0 if self.started_at is None else (self.finished_at or time.time()) - self.started_at
         return {
-            "final": final,
+            "final": self.ledger.final,
             "wanted": wanted,
-            "running": self.store.counts(self.sweep.sweep_id).get(TrialState.RUNNING.value, 0),
-            "total": len(self.trials),
+            "running": self.ledger.counts[TrialState.RUNNING.value],
+            "total": len(self.ledger.trials),
             "elapsed_s": elapsed,
-            "eta_s": self._eta(left),
+            "eta_s": self._eta(None if wanted is None else max(0, wanted - self.ledger.final)),
         }
 
     def _eta(self, left: int | None) -> float | None:
         """Give the seconds to go: what is left times the recent mean duration, over the trials that run at once."""
-        recent = sorted((t for t in self.trials.values() if t.duration_s is not None), key=lambda t: -t.change)[
-            :_RECENT
-        ]
-        if not left or not recent or self.owner is None:
+        recent = self.ledger.recent_s
+        if not left or recent is None or self.owner is None:
             return None
-        at_once = min(self.sweep.budget.parallel or self.owner.slots or 1, self.owner.slots or 1)
-        return left * statistics.fmean(t.duration_s or 0.0 for t in recent) / max(1, at_once)
+        slots = self.owner.slots or 1
+        return left * recent / max(1, min(self.sweep.budget.parallel or slots, slots))
 
     def _best(self) -> dict[str, Any] | None:
-        found = find_best(self.sweep, list(self.trials.values()))
+        found = self.ledger.best(self.sweep)
         if found is None:
             return None
         return {
             "number": found.trial,
-            "value": found.metrics.get(self.sweep.objective.metric),
+            "value": found.value,
             "params": encode(found.params),
             "metrics": found.metrics,
             "cell": found.cell,
         }
 
     def _baseline(self) -> dict[str, Any] | None:
-        canary = self.trials.get(min(self.trials, default=0))
+        canary = self.ledger.trials.get(min(self.ledger.trials, default=0))
         if canary is None or canary.proposal != -1 or canary.state is not TrialState.COMPLETED:
             return None
         return {"number": canary.number, "value": canary.metrics.get(self.sweep.objective.metric)}

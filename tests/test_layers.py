@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
     {"definition", "proposers", "pruners", "executors"},
     {"store", "notation"},
     {"runner", "results"},
+    {"ledger"},
     {"snapshot"},
     {"handle"},
     {"live"},

@@ -4,9 +4,10 @@ The text comes from `linecache`, where IPython keeps every executed cell under a
 function still finds its own text after its cell was edited. `inspect.getsource` was rejected: it gives the text from a
 line on, so two lambdas in one line can't be told apart, and after an edit of a script it gives somebody else's text.
 
-Here the nodes that begin on the code's first line under the code's name are the candidates. When there are several, or
-the text comes from a file that may have changed since, the text is compiled again, each function with a line number of
-its own, and the candidate whose code equals the function's is taken. None of them: the text is not this function's.
+Here the nodes that begin on the code's first line under the code's name are the candidates. When the text comes from a
+file that may have changed since, it is compiled again and must hold the function's own code. When there are several
+candidates, it is compiled with each on a line of its own, which tells whose code is whose. (Not done for all functions
+at once: the compiler keeps other instructions in a function when the line of one inside it changes.)
 """
 
 from __future__ import annotations
@@ -51,17 +52,33 @@ class _Text:
     source: str
     fixed: bool
     functions: list[FunctionNode]
-    prints: dict[int, list[bytes]] = field(default_factory=dict)
+    prints: dict[int, set[bytes]] = field(default_factory=dict)  # by compiler flags
 
     def node(self, code: types.CodeType) -> FunctionNode | None:
         at = [i for i, node in enumerate(self.functions) if _begins(node) == (code.co_firstlineno, code.co_name)]
-        if not at or (self.fixed and len(at) == 1):
-            return self.functions[at[0]] if at else None
+        if not at or not (self.fixed or self._holds(code)):
+            return None
+        return self.functions[at[0]] if len(at) == 1 else self._choose(code, at)
+
+    def _holds(self, code: types.CodeType) -> bool:
+        """Tell whether the text still compiles to `code`."""
         flags = code.co_flags & _FUTURES
         if flags not in self.prints:
-            self.prints[flags] = _compiled(self.source, flags)
+            self.prints[flags] = {_placed_print(part) for part in nested(_compile(ast.parse(self.source), flags))}
+        return _placed_print(code) in self.prints[flags]
+
+    def _choose(self, code: types.CodeType, candidates: list[int]) -> FunctionNode | None:
+        """Give the candidate that compiles to `code`; of several equal ones the first."""
+        tree = ast.parse(self.source)
+        functions, base = _functions(tree), self.source.count("\n") + 2
+        for i in candidates:
+            first = _first(functions[i])
+            first.lineno = first.end_lineno = base + i
+            first.col_offset = first.end_col_offset = 0
+        parts = nested(_compile(tree, code.co_flags & _FUTURES))
+        prints = {part.co_firstlineno: code_print(part) for part in parts if part.co_name == code.co_name}
         wanted = code_print(code)
-        return next((self.functions[i] for i in at if self.prints[flags][i] == wanted), None)
+        return next((self.functions[i] for i in candidates if prints.get(base + i) == wanted), None)
 
 
 def _read(name: str) -> _Text | None:
@@ -91,18 +108,13 @@ def _begins(node: FunctionNode) -> tuple[int, str]:
     return _first(node).lineno, "<lambda>" if isinstance(node, ast.Lambda) else node.name
 
 
-def _compiled(source: str, flags: int) -> list[bytes]:
-    """Give the print of each function of a text, in the order of `_functions`."""
-    tree = ast.parse(source)
-    functions = _functions(tree)
-    base = source.count("\n") + 2
-    for i, node in enumerate(functions):
-        first = _first(node)
-        first.lineno = first.end_lineno = base + i
-        first.col_offset = first.end_col_offset = 0
-    whole = compile(tree, "<text>", "exec", flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    prints = {(code.co_firstlineno, code.co_name): code_print(code) for code in nested(whole)}
-    return [prints.get((base + i, _begins(node)[1]), b"") for i, node in enumerate(functions)]
+def _compile(tree: ast.Module, flags: int) -> types.CodeType:
+    code: types.CodeType = compile(tree, "<text>", "exec", flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return code
+
+
+def _placed_print(code: types.CodeType) -> bytes:
+    return mix(code.co_firstlineno, code.co_name, code_print(code))
 
 
 def nested(code: types.CodeType) -> Iterator[types.CodeType]:

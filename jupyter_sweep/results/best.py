@@ -61,10 +61,7 @@ def find_best(sweep: Sweep, trials: Sequence[Trial]) -> Best | None:
     """
     if not _is_repeated(sweep, trials):
         winner = best_trial(trials, sweep.objective)
-        if winner is None:
-            return None
-        cell = best_cell(sweep, trials, winner)
-        return Best(winner.params, winner.metrics, winner.number, winner.metrics[sweep.objective.metric], cell)
+        return None if winner is None else as_best(sweep, trials, winner)
     found = configurations(sweep, trials)
     top = _best_configuration(sweep, found)
     if top is None:
@@ -76,6 +73,12 @@ def find_best(sweep: Sweep, trials: Sequence[Trial]) -> Best | None:
     metrics[sweep.objective.metric] = top.mean
     cell = best_cell(sweep, trials, first, _statement(sweep, found, top))
     return Best(first.params, metrics, first.number, top.mean, cell)
+
+
+def as_best(sweep: Sweep, trials: Sequence[Trial], winner: Trial) -> Best:
+    """Give what is to be said of a trial that is known to be the best one of `trials`."""
+    cell = best_cell(sweep, trials, winner)
+    return Best(winner.params, winner.metrics, winner.number, winner.metrics[sweep.objective.metric], cell)
 
 
 def tied(sweep: Sweep, trials: Sequence[Trial]) -> pd.DataFrame:

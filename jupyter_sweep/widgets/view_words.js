@@ -79,8 +79,8 @@ function bytes(n) {
   return `${n.toFixed(1)} GB`;
 }
 
-// Parameters arrive as JSON values, or as {t: text} for what JSON has no word for; metrics as numbers or as "nan", "inf"
-// and "-inf".
+// Parameters arrive as JSON values, or as {t: text} for what JSON has no word for; metrics as numbers, or as "nan",
+// "inf", "-inf".
 function param(v) {
   if (v === null || v === undefined) return "";
   if (typeof v === "number") return trim(number(v));

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from samples import a_sweep
+
+from jupyter_sweep.ledger import Ledger
+from jupyter_sweep.results.best import find_best
+from jupyter_sweep.trial import Objective, Trial, TrialState
+
+FINAL = [TrialState.COMPLETED] * 4 + [TrialState.FAILED, TrialState.PRUNED, TrialState.CANCELLED]
+
+
+def a_history(seed: int, n: int = 60) -> list[Trial]:
+    """Trials as they change: waiting, running, then final with a value that may be the same as another's, in any order."""
+    rng = random.Random(seed)
+    steps = []
+    for number in range(n):
+        trial = Trial(trial_id=number + 1, sweep_id=1, number=number, params={"lr": number / n, "depth": 1}, change=1)
+        value = rng.choice([float("nan"), round(rng.random(), 1)])
+        end = trial.with_(state=rng.choice(FINAL), metrics={"loss": value}, duration_s=rng.random())
+        at = sorted(rng.random() for _ in range(3))
+        steps += list(zip(at, [trial, trial.with_(state=TrialState.RUNNING), end], strict=True))
+    return [trial for _, trial in sorted(steps, key=lambda s: s[0])]
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_running_best_is_the_best_of_all_after_every_change(seed: int, direction: str) -> None:
+    sweep = a_sweep(objectives=(Objective("loss", direction),))
+    ledger = Ledger()
+    for change, trial in enumerate(a_history(seed), start=1):
+        ledger.enter([trial], change)
+        expected = find_best(sweep, list(ledger.trials.values()))
+        found = ledger.best(sweep)
+        assert (found and found.trial) == (expected and expected.trial)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_totals_are_those_of_the_trials_whatever_the_order_of_changes(seed: int) -> None:
+    ledger = Ledger()
+    for change, trial in enumerate(a_history(seed), start=1):
+        ledger.enter([trial], change)
+    trials = ledger.trials.values()
+    assert {s: n for s, n in ledger.counts.items() if n} == {
+        s: sum(t.state.value == s for t in trials) for s in {t.state.value for t in trials}
+    }
+    assert ledger.final == sum(t.is_final for t in trials)
+
+
+def test_another_direction_gives_another_best() -> None:
+    ledger = Ledger()
+    for trial in a_history(0):
+        ledger.enter([trial], 1)
+    low = ledger.best(a_sweep())
+    high = ledger.best(a_sweep(objectives=(Objective("loss", "maximize"),)))
+    assert low is not None
+    assert high is not None
+    assert low.value < high.value
