@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def _tell(verb: object) -> None:
         verb()  # type: ignore[operator]
     except psutil.NoSuchProcess:
         return
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_main() -> Iterator[None]:
+    """Put `__main__` back after a module: an IPython shell takes its place, and Dask starts no worker from there."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ FINAL = [TrialState.COMPLETED] * 4 + [TrialState.FAILED, TrialState.PRUNED, Tria
 
 
 def a_history(seed: int, n: int = 60) -> list[Trial]:
-    """Trials as they change: waiting, running, then final with a value that may be the same as another's, in any order."""
+    """Give trials as they change: waiting, running, final, with values that repeat, in any order."""
     rng = random.Random(seed)
     steps = []
     for number in range(n):

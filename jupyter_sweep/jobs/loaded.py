@@ -10,6 +10,7 @@ module was loaded anew in between (then its `__spec__` is another object).
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import inspect
 import sys
@@ -48,10 +49,10 @@ class Loaded:
 
 
 def _contradicts(module: types.ModuleType, tree: ast.Module) -> bool:
-    names = vars(module)
-    if any(name not in names for name in _defined(tree)):
+    names, once = vars(module), _bound_once(tree)
+    if any(name not in names for name in _defined(tree) if name in once):
         return True
-    if any(not _same(names.get(name), value) for name, value in _literals(tree).items()):
+    if any(not _same(names.get(name), value) for name, value in _literals(tree).items() if name in once):
         return True
     prints = _prints(compile(tree, "<module>", "exec", dont_inherit=True))
     return any(code_print(code) not in prints.get(path, ()) for path, code in _functions(module))
@@ -61,20 +62,34 @@ def _same(a: object, b: object) -> bool:
     return type(a) is type(b) and repr(a) == repr(b)
 
 
+def _bound_once(tree: ast.Module) -> set[str]:
+    """Give the names that one statement of the module binds and none removes, as far as the text tells."""
+    counts: collections.Counter[str] = collections.Counter()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            counts[node.id] += 2 if isinstance(node.ctx, ast.Del) else 1
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            counts[node.name] += 1
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            if any(alias.name == "*" for alias in node.names):
+                return set()
+            counts.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+    return {name for name, count in counts.items() if count == 1}
+
+
 def _defined(tree: ast.Module) -> list[str]:
     return [n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
 
 
 def _literals(tree: ast.Module) -> dict[str, object]:
-    """Give the names that are assigned once in the whole module, at its top level, a number, string or the like."""
-    stored = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    found: dict[str, object] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if stored.count(name) == 1 and isinstance(node.value, ast.Constant):
-                found[name] = node.value.value
-    return found
+    """Give the names that the top level assigns a number, string or the like."""
+    return {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
 
 
 def _prints(code: types.CodeType, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[bytes]]:
@@ -97,7 +112,8 @@ def _functions(module: types.ModuleType) -> Iterator[tuple[tuple[str, ...], type
             function = _function(item)
             if function is not None and function.__code__.co_filename == module.__file__:
                 path = tuple(function.__qualname__.replace("<locals>.", "").split("."))
-                yield path, function.__code__
+                if path[-1] == function.__code__.co_name:  # else it was renamed, and its place is not known
+                    yield path, function.__code__
 
 
 def _function(value: object) -> types.FunctionType | None:

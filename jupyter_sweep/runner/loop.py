@@ -161,7 +161,13 @@ class Loop:
         decided too early. The others keep one batch a slot in reserve, unless `--jobs` holds them below the slots.
         """
         slots: int = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
-        return slots if self.history.proposer.adaptive or slots < self.executor.slots else 2 * slots
+        return slots if self._looks_before_it_leaps or slots < self.executor.slots else 2 * slots
+
+    @property
+    def _looks_before_it_leaps(self) -> bool:
+        """Tell whether a result may change what comes next, so that nothing is sent ahead of the slots."""
+        decides = self.history.proposer.adaptive or self.sweep.pruner.name != "none"
+        return decides or self.sweep.budget.max_failures is not None
 
     def submit(self) -> bool:
         """Send one batch out if one may go and there is work for it; tell whether one went."""
@@ -179,7 +185,7 @@ class Loop:
         return self._canary is not None and bool(self.flying) and time.monotonic() < self._canary[1]
 
     def _batch_size(self) -> int:
-        if self.history.proposer.adaptive or self.sweep.pruner.name != "none":
+        if self._looks_before_it_leaps:
             return 1
         return limits.batch_size(self.history.durations, left=self._left(), slots=self.executor.slots)
 

@@ -60,7 +60,6 @@ class Child:
         self._task: Frame = {}
         self._active = self._sending = self._stop_wanted = self._stop_raised = False
         sys.path[:], sys.argv[:] = [folder for folder in sys.path if folder], [""]
-        shell.offer()
         faulthandler.enable(2)
 
     def serve(self) -> None:
@@ -113,6 +112,7 @@ class Child:
         if not any(isinstance(finder, LocalModules) for finder in sys.meta_path):
             sys.meta_path.insert(0, LocalModules(job.modules))
         sys.path[:] = dict.fromkeys([*job.path, *sys.path])
+        shell.offer(job.uses_shell)
 
     def send(self, step: int, metrics: Metrics, at: float) -> None:
         """Pass a report to the supervisor, then see whether it wants the trial to end."""

@@ -11,6 +11,7 @@ only the child, not the child's children.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
@@ -41,8 +42,12 @@ def main(fd: int, life: int) -> NoReturn:
         os._exit(0)
     os.close(fd)
     status = _Watch(pid, life).until_the_end()
+    if status is None:
+        with contextlib.suppress(ProcessLookupError):  # it has no group of its own yet
+            os.killpg(pid, signal.SIGKILL)
+        procs.kill(pid)
     procs.kill_descendants()
-    _end_like(status)
+    _end_like(signal.SIGKILL if status is None else status)
 
 
 class _Watch:
@@ -53,8 +58,8 @@ class _Watch:
         self._status: int | None = None
         self._is_over = False
 
-    def until_the_end(self) -> int:
-        """Give the child's wait status; that of SIGKILL when it has to be killed."""
+    def until_the_end(self) -> int | None:
+        """Give the child's wait status; None when it has to be killed."""
         awake, wake = os.pipe()
         for end in (awake, wake):
             os.set_blocking(end, False)
@@ -71,7 +76,7 @@ class _Watch:
             if awake in ready:
                 os.read(awake, 4096)
             self._reap()
-        return signal.SIGKILL if self._status is None else self._status
+        return self._status
 
     def _end(self, *_: object) -> None:
         self._is_over = True

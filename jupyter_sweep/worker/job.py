@@ -42,8 +42,11 @@ class Job:
         self.path: list[str] = self._data.get("path", [])
         self.modules: dict[str, dict[str, Any]] = self._data.get("modules", {})
         self._folder = folder
-        self._pickled: bytes | None = None
+        with open(os.path.join(folder, self._data["namespace"]), "rb") as pickled:
+            self._pickled = pickled.read()
         self._bodies: dict[str, Body] = {}
+        #: Whether body or captured functions may call `get_ipython()`, as shell commands and magics do.
+        self.uses_shell = "get_ipython" in self._data["source"] or b"get_ipython" in self._pickled
 
     def body(self, title: str) -> Body:
         """Give the compiled body; `title` names it in tracebacks."""
@@ -54,9 +57,6 @@ class Job:
 
     def load(self) -> Loaded:
         """Unpickle everything captured."""
-        if self._pickled is None:
-            with open(os.path.join(self._folder, self._data["namespace"]), "rb") as file:
-                self._pickled = file.read()
         _forget_classes()
         found = pickle.loads(self._pickled, buffers=[self._map(*b) for b in self._data.get("buffers", [])])
         anchor = found.get("anchor")

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from . import procs
@@ -38,6 +38,7 @@ THREAD_VARIABLES = (
 )
 #: How long a child may take until it is ready for its first trial.
 START_S = 60.0
+_PATIENCE_S = 0.2
 _PIPE_BYTES = 1 << 18
 _READ_BYTES = 1 << 16
 
@@ -103,6 +104,7 @@ class Process:
         os.set_blocking(self.log, False)
         with contextlib.suppress(OSError):
             fcntl.fcntl(self.log, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE_BYTES)
+        self.channel = Channel(ours)
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", BOOT, str(theirs.fileno()), str(guards.fileno()), str(len(boot))],
@@ -114,11 +116,13 @@ class Process:
                 cwd="/",
                 start_new_session=True,
             )
+        except BaseException:
+            self.close()
+            raise
         finally:
             theirs.close()
             guards.close()
             os.close(output)
-        self.channel = Channel(ours)
         with contextlib.suppress(OSError):  # it ended already: whoever waits for it will see why
             ours.settimeout(START_S)
             ours.sendall(boot)
@@ -128,11 +132,11 @@ class Process:
     def is_alive(self) -> bool:
         return not _readable(self.life, 0)
 
-    def wait_until_ready(self) -> bool:
-        """Wait for the child; False when it ended or takes too long."""
+    def wait_until_ready(self, unwanted: Callable[[], object]) -> bool:
+        """Wait for the child; False when it ended, takes too long, or `unwanted` comes true."""
         limit = time.monotonic() + START_S
-        while not self.pid and time.monotonic() < limit:
-            _readable(self.channel, limit - time.monotonic())
+        while not self.pid and time.monotonic() < limit and not unwanted():
+            _readable(self.channel, _PATIENCE_S)
             try:
                 frames = self.channel.pending()
             except EOFError:

@@ -8,6 +8,7 @@ call, because it costs some 0.3 s that most trials need not pay; its history is 
 from __future__ import annotations
 
 import builtins
+import functools
 import importlib
 import subprocess
 import sys
@@ -44,20 +45,28 @@ class Main(ModuleType):
         self.__dict__.pop(name, None)
 
 
-def offer() -> None:
-    """Put `get_ipython` and `display` among the builtins, where notebook code expects them, for any later trial."""
-    shell: list[Any] = []
+def offer(whole: bool) -> None:
+    """Put `display`, and `get_ipython` if `whole`, among the builtins, where notebook code expects them.
 
-    def get_ipython() -> Any:
-        if not shell:
-            shell.append(_make())
-        _bind(shell[0])
-        return shell[0]
+    Libraries that find `get_ipython` take the process for a notebook, so it is there only where the job needs it.
+    """
+    names = vars(builtins)
+    names["display"] = _display
+    if whole:
+        names["get_ipython"] = get_ipython
+    else:
+        names.pop("get_ipython", None)
 
-    builtins.get_ipython = get_ipython  # type: ignore[attr-defined]
-    builtins.display = _display  # type: ignore[attr-defined]
+
+def get_ipython() -> Any:
+    """Give the shell, pointed at the trial that runs now."""
+    shell, main = _make(), sys.modules["__main__"]
+    if shell.user_ns is not main.__dict__:
+        shell.user_module, shell.user_ns = main, main.__dict__
+    return shell
 
 
+@functools.cache
 def _make() -> Any:
     try:
         base = importlib.import_module("IPython.core.interactiveshell").InteractiveShell
@@ -78,12 +87,6 @@ def _make() -> Any:
     main = sys.modules["__main__"]
     return TrialShell.instance(config=config, user_module=main, user_ns=main.__dict__)
 
-
-def _bind(shell: Any) -> None:
-    """Point the shell at the trial that runs now."""
-    main = sys.modules["__main__"]
-    if shell.user_ns is not main.__dict__:
-        shell.user_module, shell.user_ns = main, main.__dict__
 
 
 def _display(*values: Any, **_options: Any) -> None:

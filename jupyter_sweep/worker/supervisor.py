@@ -74,11 +74,13 @@ class Slot:
         begun = time.monotonic()
         try:
             launch = self._launches.get(task["launch"])
-            process = self._child(launch, task)
+            process = self._child(launch, task, wanted)
             os.makedirs(task["folder"], mode=0o700, exist_ok=True)
         except (OSError, ValueError, KeyError) as error:
             text = f"The trial could not be started: {type(error).__name__}: {error}"
-            tell("finished", **_unrun("failed", "error", text, duration_s=time.monotonic() - begun))
+            why = wanted()
+            end = _unrun(why) if why else _unrun("failed", "error", text, time.monotonic() - begun)
+            tell("finished", **end)
             return
         tell("started", worker=self.label, pid=process.pid)
         if not Watch(process, task, tell, wanted).until_the_end(launch, self._alarm):
@@ -100,7 +102,7 @@ class Slot:
         if not self._busy:
             self._end_for_good()
 
-    def _child(self, launch: Launch, task: Task) -> Process:
+    def _child(self, launch: Launch, task: Task, unwanted: Callable[[], object]) -> Process:
         """Give a child that may run the task: the warm one if it suits."""
         key = launch.digest, _modules_digest(task["data"], task["job"]), task["cpus"]
         if self._process is not None and not _suits(self._process, key):
@@ -108,7 +110,7 @@ class Slot:
         if self._process is None:
             self._process = Process(self._boot, environment(launch, task["cpus"]), key)
         process = self._process
-        if not process.wait_until_ready():
+        if not process.wait_until_ready(unwanted):
             printed = process.read_log().decode("utf-8", "replace").strip().splitlines()
             self._end()
             raise OSError(f"its process did not start: {printed[-1] if printed else 'no word from it'}")

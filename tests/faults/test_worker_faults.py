@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,10 +18,8 @@ from jobfiles import JobFolder, Runner
 
 from jupyter_sweep.worker import logfile
 
-REPORT = "import sys; report = sys.modules['_sweep_trial'].context.report\n"
-#: Says when the body is under way, by a file, and with which pids.
-MARK = "import os, time\ndef mark(*pids):\n    open('mark.tmp', 'w').write(' '.join(map(str, pids)))\n    os.rename('mark.tmp', 'mark')\n"
 GRIND = "import ctypes\nctypes.PyDLL(None).sleep(60)\n"  # holds the GIL in C
+DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def goes_on(runner: Runner) -> bool:
     return bool(runner.body("loss = 1")["state"] == "completed")
 
 
-# -- ends ---------------------------------------------------------------------------------------------------------------
+# -- ends -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,8 +96,7 @@ def test_a_segfault_leaves_its_trace_and_what_was_printed_before_in_the_log(runn
 
 
 def test_reports_of_a_trial_that_crashed_are_kept(runner: Runner) -> None:
-    end = runner.body(REPORT + "import os\nreport(None, {'loss': 3})\nos._exit(1)")
-    assert end["metrics"] == {"loss": 3.0}
+    assert runner.body("import os\nreport(loss=3)\nos._exit(1)")["metrics"] == {"loss": 3.0}
 
 
 def test_a_system_exit_in_a_thread_ends_that_thread_only(runner: Runner) -> None:
@@ -106,28 +104,26 @@ def test_a_system_exit_in_a_thread_ends_that_thread_only(runner: Runner) -> None
     assert told(runner.body(body)) == ("completed", "", "")
 
 
-def test_what_can_not_be_pickled_is_an_error_with_its_name(runner: Runner) -> None:
-    body = "import sys, threading\nsys.modules['_sweep_trial'].context.save('x', threading.Lock())\nloss = 1"
-    end = runner.body(body)
+def test_what_can_not_be_pickled_is_an_error_and_leaves_no_half_file(runner: Runner) -> None:
+    end = runner.body("import threading\ntrial().save('x', threading.Lock())\nloss = 1")
     assert told(end)[:2] == ("failed", "error")
     assert "cannot pickle '_thread.lock' object" in end["error"]
     assert list(end["folder"].iterdir()) == [end["folder"] / "log.txt"]
 
 
 def test_code_that_closes_every_descriptor_costs_its_own_trial_only(runner: Runner) -> None:
-    end = runner.body("import os\nos.closerange(3, 4096)\nloss = 1")
-    assert end["state"] == "failed"
+    assert runner.body("import os\nos.closerange(3, 4096)\nloss = 1")["state"] == "failed"
     assert goes_on(runner)
 
 
 def test_an_error_with_a_huge_and_broken_message_is_cut_and_readable(runner: Runner) -> None:
-    end = runner.body("raise ValueError('\\ud800' + 'x' * 10_000_000)")
+    end = runner.body(r"raise ValueError('\ud800' + 'x' * 10_000_000)")
     assert len(end["error"]) < 3_000
     assert len(end["traceback"]) < 101_000
     assert (end["error"] + end["traceback"]).encode()
 
 
-# -- time ---------------------------------------------------------------------------------------------------------------
+# -- time -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,9 +133,9 @@ def test_an_error_with_a_huge_and_broken_message_is_cut_and_readable(runner: Run
         "import time\ntime.sleep(60)",
         GRIND,
         "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')",
-        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass",
+        DEAF + "while True: pass",
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        REPORT + "while True: report(None, {'loss': 1})",
+        "while True: report(loss=1)",
     ],
 )
 def test_a_trial_over_its_time_is_ended_whatever_it_does(runner: Runner, body: str) -> None:
@@ -150,9 +146,13 @@ def test_a_trial_over_its_time_is_ended_whatever_it_does(runner: Runner, body: s
 
 
 def test_the_time_is_over_for_what_a_trial_started_too(runner: Runner) -> None:
-    body = MARK + "import subprocess, sys\np = subprocess.Popen(['sleep', '600'])\n"
-    body += "away = subprocess.Popen([sys.executable, '-c', 'import os, time; os.setsid(); time.sleep(600)'], start_new_session=True)\n"
-    body += "mark(p.pid, away.pid)\np.wait()"
+    body = """
+        import subprocess
+        near = subprocess.Popen(["sleep", "600"])
+        away = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        mark(near.pid, away.pid)
+        near.wait()
+    """
     assert told(runner.body(body, timeout_s=1.0))[:2] == ("failed", "timeout")
     assert not any(map(is_alive, marked(runner)))
 
@@ -163,54 +163,46 @@ def test_finally_blocks_run_when_the_time_is_over(runner: Runner) -> None:
     assert end["log"] == "cleaned\n"
 
 
-# -- stop ---------------------------------------------------------------------------------------------------------------
+# -- stop -------------------------------------------------------------------------------------------------------------
 
 
-def stopped(runner: Runner, body: str, why: str = "pruned") -> tuple[dict[str, Any], float]:
-    """Run a body, stop it once it is under way; give its end and the seconds that it took."""
-    thread, task, end = runner.start(MARK + body)
+def stopped(runner: Runner, body: str, why: str = "pruned") -> dict[str, Any]:
+    """Run a body, stop it once it is under way; give its end."""
+    thread, task, end = runner.start("import time\n" + body)
     marked(runner)
-    begun = time.monotonic()
     runner.stop(task, why)
     thread.join(20)
-    return end, time.monotonic() - begun
+    return end
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        REPORT + "mark()\nwhile True: report(None, {'loss': 1})",
-        REPORT
-        + "mark()\nwhile True:\n    time.sleep(0.01)\n    try: report(None, {'loss': 1})\n    except Exception: pass",
+        "mark()\nwhile True: report(loss=1)",
+        "mark()\nwhile True:\n    time.sleep(0.01)\n    try: report(loss=1)\n    except Exception: pass",
         "mark()\ntime.sleep(60)",
         "mark()\nwhile True: pass",
         "import threading\nmark()\nthreading.Event().wait()",
         "import asyncio\nmark()\nawait asyncio.sleep(60)",
         "mark()\n" + GRIND,
-        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nmark()\nwhile True: pass",
-        REPORT + "mark()\nwhile True:\n    try: report(None, {'loss': 1})\n    except BaseException: pass",
+        DEAF + "mark()\nwhile True: pass",
+        "mark()\nwhile True:\n    try: report(loss=1)\n    except BaseException: pass",
     ],
 )
 def test_a_trial_can_be_stopped_whatever_it_does(runner: Runner, body: str) -> None:
-    end, _ = stopped(runner, body)
-    assert told(end) == ("pruned", "", "")
+    assert told(stopped(runner, body)) == ("pruned", "", "")
     assert goes_on(runner)
 
 
 def test_a_body_that_turns_the_stop_into_something_else_is_stopped_all_the_same(runner: Runner) -> None:
-    end, _ = stopped(
-        runner, "mark()\ntry:\n    time.sleep(60)\nexcept BaseException:\n    raise ValueError('mine') from None"
-    )
-    assert end["state"] == "pruned"
+    body = "mark()\ntry: time.sleep(60)\nexcept BaseException: raise ValueError('mine') from None"
+    assert stopped(runner, body)["state"] == "pruned"
 
 
-def test_a_child_that_stopped_cleanly_stays_warm_with_its_last_reports(runner: Runner) -> None:
+def test_a_child_that_stopped_cleanly_stays_warm_and_keeps_its_reports(runner: Runner) -> None:
     first = runner.body("loss = 1")["pid"]
-    end, _ = stopped(
-        runner,
-        REPORT + "report(None, {'loss': 4})\nmark()\ntry: time.sleep(60)\nfinally: print('cleaned')",
-        "cancelled",
-    )
+    body = "report(loss=4)\nmark()\ntry: time.sleep(60)\nfinally: print('cleaned')"
+    end = stopped(runner, body, "cancelled")
     assert (end["state"], end["metrics"], end["log"], end["pid"]) == ("cancelled", {"loss": 4.0}, "cleaned\n", first)
     assert runner.body("loss = 1")["pid"] == first
 
@@ -221,7 +213,7 @@ def test_a_stop_that_comes_after_the_end_harms_nobody(runner: Runner) -> None:
     assert process is not None
     process.terminate()
     process.channel.send({"op": "stop"})
-    end = runner.body(REPORT + "import time\ntime.sleep(0.1)\nreport(None, {'loss': 1})")
+    end = runner.body("import time\ntime.sleep(0.1)\nreport(loss=1)")
     assert (end["state"], end["pid"]) == ("completed", process.pid)
 
 
@@ -237,11 +229,17 @@ def test_a_trial_whose_flag_is_set_before_it_starts_does_not_run(runner: Runner)
     assert (end["state"], end["log"], len(runner.events)) == ("cancelled", "", 1)
 
 
-# -- memory -------------------------------------------------------------------------------------------------------------
+# -- memory -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_trial_over_its_memory_is_ended(runner: Runner) -> None:
-    body = "held = []\nwhile True: held.append(bytearray(10_000_000)); held[-1][:] = b'x' * 10_000_000; __import__('time').sleep(0.005)"
+    body = """
+        import time
+        held = []
+        while True:
+            held.append(bytearray(b"x" * 10_000_000))
+            time.sleep(0.005)
+    """
     end = runner.body(body, memory_gb=0.25)
     assert told(end)[:2] == ("failed", "memory")
     assert "more than its 0.25 GB" in end["error"]
@@ -250,22 +248,36 @@ def test_a_trial_over_its_memory_is_ended(runner: Runner) -> None:
 
 
 def test_memory_in_processes_of_the_trial_counts(runner: Runner) -> None:
-    body = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'x = bytearray(b\"x\" * 400_000_000); import time; time.sleep(60)'])"
+    body = """
+        import subprocess, sys
+        subprocess.run([sys.executable, "-c", "x = bytearray(b'x' * 400_000_000); import time; time.sleep(60)"])
+    """
     assert told(runner.body(body, memory_gb=0.25))[:2] == ("failed", "memory")
 
 
 def test_memory_that_forked_processes_share_counts_once(runner: Runner) -> None:
-    body = "import os, time\nheld = bytearray(b'x' * 150_000_000)\npids = []\nfor _ in range(4):\n    pid = os.fork()\n"
-    body += "    if not pid:\n        time.sleep(0.6); os._exit(0)\n    pids.append(pid)\nfor pid in pids: os.waitpid(pid, 0)\nloss = 1"
+    body = """
+        import os, time
+        held = bytearray(b"x" * 150_000_000)
+        pids = []
+        for _ in range(4):
+            pid = os.fork()
+            if not pid:
+                time.sleep(0.6)
+                os._exit(0)
+            pids.append(pid)
+        for pid in pids:
+            os.waitpid(pid, 0)
+        loss = 1
+    """
     assert told(runner.body(body, memory_gb=0.35)) == ("completed", "", "")
 
 
 def test_one_allocation_that_would_take_the_machine_down_is_refused(runner: Runner) -> None:
     end = runner.body("x = bytearray(1 << 42)\nloss = 1", memory_gb=0.5)
     assert told(end) == ("failed", "memory", "MemoryError (limit 0.5 GB)")
-    assert runner.body("import resource\nloss = resource.getrlimit(resource.RLIMIT_DATA)[0]")["metrics"] == {
-        "loss": -1.0
-    }
+    look = "import resource\nloss = resource.getrlimit(resource.RLIMIT_DATA)[0]"
+    assert runner.body(look)["metrics"] == {"loss": -1.0}
 
 
 def test_without_a_limit_a_memory_error_is_an_error_like_any_other(runner: Runner) -> None:
@@ -280,25 +292,24 @@ def test_memory_is_measured_above_what_the_warm_child_held_before(runner: Runner
 
 
 def test_a_child_that_holds_ever_more_memory_is_replaced(runner: Runner) -> None:
-    first = runner.body("loss = 1")["pid"]
     leak = "import builtins\nbuiltins.held = bytearray(b'x' * 600_000_000)\nloss = 1"
-    assert [runner.body("loss = 1")["pid"], runner.body(leak)["pid"]] == [first, first]
-    assert runner.body("loss = 1")["pid"] != first
+    pids = [runner.body(body)["pid"] for body in ("loss = 1", "loss = 1", leak, "loss = 1")]
+    assert pids[0] == pids[1] == pids[2] != pids[3]
 
 
-# -- what a trial leaves behind -----------------------------------------------------------------------------------------
+# -- what a trial leaves behind ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "start",
     [
-        "subprocess.Popen(['sleep', '600'])",
-        "subprocess.Popen(['sleep', '600'], start_new_session=True)",
-        "type('D', (), {'pid': int(subprocess.run(['sh', '-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!'], stdout=-1).stdout)})",
+        "pid = subprocess.Popen(['sleep', '600']).pid",
+        "pid = subprocess.Popen(['sleep', '600'], start_new_session=True).pid",
+        "pid = int(subprocess.check_output('setsid sleep 600 >/dev/null 2>&1 & echo $!', shell=True))",
     ],
 )
 def test_processes_that_a_finished_trial_left_are_ended(runner: Runner, start: str) -> None:
-    end = runner.body(MARK + f"import subprocess\nmark({start}.pid)\nloss = 1")
+    end = runner.body(f"import subprocess\n{start}\nmark(pid)\nloss = 1")
     assert end["state"] == "completed"
     (pid,) = marked(runner)
     assert not is_alive(pid)
@@ -306,8 +317,8 @@ def test_processes_that_a_finished_trial_left_are_ended(runner: Runner, start: s
 
 
 def test_a_child_with_a_thread_of_the_trial_is_replaced_unless_the_thread_is_a_daemon(runner: Runner) -> None:
-    body = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon={}).start()\nloss = 1"
-    first, second = runner.body(body.format(True)), runner.body(body.format(False))
+    start = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon={}).start()\nloss = 1"
+    first, second = (runner.body(start.format(is_daemon)) for is_daemon in (True, False))
     assert first["pid"] == second["pid"]
     assert runner.body("loss = 1")["pid"] != first["pid"]
 
@@ -318,7 +329,7 @@ def test_a_timer_of_one_trial_does_not_end_the_next(runner: Runner) -> None:
     assert (second["state"], second["pid"]) == ("completed", first["pid"])
 
 
-# -- output -------------------------------------------------------------------------------------------------------------
+# -- output -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -362,26 +373,26 @@ def test_a_log_that_can_not_be_written_does_not_fail_the_trial_and_is_said(runne
     assert "log.txt can't be written: Is a directory" in runner.events[-1]["error"]
 
 
-# -- the supervisor's end -----------------------------------------------------------------------------------------------
+# -- the supervisor's end ---------------------------------------------------------------------------------------------
 
 SUPERVISOR = """
-import sys
+import json, sys
 sys.path[:0] = {path!r}
-from pathlib import Path
-import json
 from jobfiles import boot
 from jupyter_sweep.worker.supervisor import Slot
-Slot(boot(), "local/0").run(json.loads(Path({task!r}).read_text()), lambda event: None, {{}})
+Slot(boot(), "local/0").run(json.load(open({task!r})), lambda event: None, {{}})
+"""
+FAMILY = """
+import os, subprocess
+near = subprocess.Popen(["sleep", "600"])
+away = subprocess.Popen(["sleep", "600"], start_new_session=True)
+mark(os.getpid(), os.getppid(), near.pid, away.pid)
 """
 
 
-@pytest.mark.parametrize("body", ["time.sleep(600)", "while True: pass", GRIND, "import signal\nsignal.pause()"])
+@pytest.mark.parametrize("body", ["near.wait()", "while True: pass", GRIND, DEAF + "while True: pass"])
 def test_nothing_of_a_trial_outlives_a_supervisor_that_is_killed(runner: Runner, tmp_path: Path, body: str) -> None:
-    import json
-
-    start = "import subprocess\np = subprocess.Popen(['sleep', '600'])\n"
-    start += "q = subprocess.Popen(['sleep', '600'], start_new_session=True)\nmark(os.getpid(), os.getppid(), p.pid, q.pid)\n"
-    task = runner.folder.task(runner.folder.write(MARK + start + body))
+    task = runner.folder.task(runner.folder.write(FAMILY + body))
     (tmp_path / "task.json").write_text(json.dumps(task))
     code = SUPERVISOR.format(path=[p for p in sys.path if p], task=str(tmp_path / "task.json"))
     with subprocess.Popen([sys.executable, "-c", code]) as supervisor:
@@ -392,7 +403,7 @@ def test_nothing_of_a_trial_outlives_a_supervisor_that_is_killed(runner: Runner,
 
 
 def test_a_guard_that_is_killed_takes_its_child_along_and_the_trial_has_crashed(runner: Runner) -> None:
-    thread, _, end = runner.start(MARK + "mark(os.getpid(), os.getppid())\nwhile True: pass")
+    thread, _, end = runner.start("import os\nmark(os.getpid(), os.getppid())\nwhile True: pass")
     child, guard = marked(runner)
     os.kill(guard, signal.SIGKILL)
     thread.join(20)
@@ -402,11 +413,7 @@ def test_a_guard_that_is_killed_takes_its_child_along_and_the_trial_has_crashed(
 
 
 def test_closing_a_slot_ends_its_trial_and_all_that_it_started(runner: Runner) -> None:
-    body = (
-        MARK
-        + "import subprocess\np = subprocess.Popen(['sleep', '600'])\nmark(os.getpid(), os.getppid(), p.pid)\np.wait()"
-    )
-    thread, _, end = runner.start(body)
+    thread, _, end = runner.start(FAMILY + "near.wait()")
     pids = marked(runner)
     runner.slot.close()
     thread.join(20)
@@ -423,9 +430,10 @@ def test_a_child_that_died_while_it_waited_is_replaced(runner: Runner) -> None:
 
 
 def test_a_child_that_can_not_start_is_an_error_with_its_last_words(runner: Runner) -> None:
-    (runner.folder.home / "site").mkdir()
-    (runner.folder.home / "site" / "sitecustomize.py").write_text("import os\nprint('no way', flush=True)\nos._exit(1)")
-    runner.folder.write_launch(PYTHONPATH=str(runner.folder.home / "site"))
+    site = runner.folder.home / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import os\nprint('no way', flush=True)\nos._exit(1)")
+    runner.folder.write_launch(PYTHONPATH=str(site))
     end = runner.body("loss = 1")
     assert told(end)[:2] == ("failed", "error")
     assert "did not start: no way" in end["error"]
