@@ -71,7 +71,10 @@ ACTIVE_STATES = ("queued", "running")
 
 @dataclass(frozen=True)
 class Sweep:
-    """One version of a sweep. `sweep_id` is the store's key (0: not stored yet); `version` counts from 1 per name."""
+    """One version of a sweep. `sweep_id` is the store's key (0: not stored yet); `version` counts from 1 per name.
+
+    `created_at` is when the version began, `taken_up_at` when a cell or call asked for it last; UTC seconds.
+    """
 
     name: str
     space: Space
@@ -91,6 +94,7 @@ class Sweep:
     state: str = "queued"
     message: str = ""
     created_at: float = field(default_factory=time.time)
+    taken_up_at: float = field(default_factory=time.time)
     notebook: str = ""
     line: str = ""
 

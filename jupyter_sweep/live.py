@@ -142,7 +142,7 @@ def sweep(
     everything = store.sweeps()
     if not everything:
         raise SweepError(f"There are no sweeps in {store.home}.")
-    wanted = everything[-1].name if name is None else name
+    wanted = _newest(everything).name if name is None else name
     found = [s for s in everything if s.name == wanted and version in (None, s.version)]
     if not found and version is not None and any(s.name == wanted for s in everything):
         raise SweepError(f"Sweep {wanted!r} has no version {version}.")
@@ -150,7 +150,7 @@ def sweep(
         raise SweepError(
             f"There is no sweep {wanted!r} in {store.home}.{suggest(wanted, {s.name for s in everything})}"
         )
-    return Handle(store, _newest(store, found).sweep_id)
+    return Handle(store, _newest(found).sweep_id)
 
 
 def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
@@ -161,13 +161,15 @@ def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
         if (home(where) / "sweeps.db").exists():
             raise
         return []
-    newest = {s.name: s.sweep_id for s in store.sweeps()}
-    return [Handle(store, sweep_id) for sweep_id in newest.values()]
+    named: dict[str, list[Sweep]] = {}
+    for found in store.sweeps():
+        named.setdefault(found.name, []).append(found)
+    return [Handle(store, _newest(versions).sweep_id) for versions in named.values()]
 
 
-def _newest(store: Store, found: list[Sweep]) -> Sweep:
-    """The version that was run last: re-executing an older cell takes up its version again."""
-    return max(found, key=lambda s: (store.times(s.sweep_id)[0] or 0.0, s.version))
+def _newest(found: list[Sweep]) -> Sweep:
+    """The one that was asked for last: running an older cell again takes up its version, even with nothing to do."""
+    return max(found, key=lambda s: (s.taken_up_at, s.sweep_id))
 
 
 def _same_version(store: Store, sweep: Sweep, *, adopt: bool) -> Sweep | None:

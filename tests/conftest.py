@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,14 @@ def _tell(verb: object) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def own_main() -> Iterator[None]:
     """Put `__main__` back after a module: an IPython shell takes its place, and Dask starts no worker from there."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture(autouse=True)
+def _main_module() -> Iterator[None]:
+    """Put the main module back that a shell made by the test has replaced: processes spawned later read it."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main

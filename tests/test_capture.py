@@ -3,87 +3,32 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
-import linecache
-import os
-import subprocess
-import sys
 import textwrap
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from captures import captured, holding, notebook, run_in_trial, run_script
 
 from jupyter_sweep.errors import Mistakes, StoreError
 from jupyter_sweep.jobs.bindings import hidden_names
-from jupyter_sweep.jobs.capture import Capture, capture
-from jupyter_sweep.jobs.jobfile import write_job
+from jupyter_sweep.jobs.capture import Capture
 from jupyter_sweep.jobs.storing import check_space
 
-ROOT = Path(__file__).parents[1]
-
-_numbers = count()
-
-
-def notebook(*cells: str) -> dict[str, Any]:
-    """Give the namespace of a notebook that ran some cells."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    for source in map(textwrap.dedent, cells):
-        name = f"<captured cell {next(_numbers)}>"
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-        exec(compile(source, name, "exec", dont_inherit=True), names)
-    return names
-
-
-def holding(**values: Any) -> dict[str, Any]:
-    """Give the namespace of a notebook that holds some values."""
-    return {"__name__": "__main__", **values}
-
-
-def captured(names: dict[str, Any], wanted: str, body: str = "", *, folder: Path | str = "", **options: Any) -> Capture:
-    lines = {name: number for number, name in enumerate(wanted.split(), 2)}
-    return capture(names, lines, tree=ast.parse(textwrap.dedent(body)), folder=str(folder), **options)
-
-
-_TRIAL = """
-import sys
-data, job = sys.argv[1:]
-from jupyter_sweep.worker.job import Job, LocalModules
-job = Job(data, job)
-sys.meta_path.insert(0, LocalModules(job.modules))
-loaded = job.load()
-loaded.namespace["loaded"] = loaded
-exec(sys.stdin.read(), loaded.namespace)
-"""
+Trial = Callable[[Capture, str], str]
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Callable[..., str]:
+def trial(tmp_path: Path) -> Trial:
     """Run code in a fresh process, in the namespace that a capture makes there; give its output."""
-
-    def run(what: Capture, code: str) -> str:
-        data = str(tmp_path / "elsewhere" / ".data")
-        job = write_job(data, what, {"source": "", "sites": [], "targets": [], "parameters": []})
-        done = subprocess.run(
-            [sys.executable, "-c", _TRIAL, data, job],
-            input=textwrap.dedent(code),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"},
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    return run
+    return partial(run_in_trial, tmp_path / "elsewhere" / ".data")
 
 
 # functions and classes in a trial
@@ -99,17 +44,17 @@ _CODE = """
 """
 
 
-def test_functions_and_methods_see_the_names_that_the_body_binds_anew(trial: Callable[..., str]) -> None:
+def test_functions_and_methods_see_the_names_that_the_body_binds_anew(trial: Trial) -> None:
     what = captured(notebook(_CODE), "caller model")
     assert trial(what, "print(caller(), model.ask()); K = 7; print(caller(), model.ask())") == "30 30\n70 70"
 
 
-def test_a_function_that_the_body_defines_anew_is_called_by_the_captured_ones(trial: Callable[..., str]) -> None:
+def test_a_function_that_the_body_defines_anew_is_called_by_the_captured_ones(trial: Trial) -> None:
     what = captured(notebook(_CODE), "model")
     assert trial(what, "def helper(): return 5\nprint(model.ask())") == "50"
 
 
-def test_values_keep_their_identity_among_each_other(trial: Callable[..., str]) -> None:
+def test_values_keep_their_identity_among_each_other(trial: Trial) -> None:
     names = notebook(_CODE, "shared = [1]; box = {'a': shared, 'b': model}")
     what = captured(names, "shared box model Model")
     assert trial(what, "print(box['a'] is shared, box['b'] is model, type(model) is Model)") == "True True True"
@@ -135,11 +80,11 @@ def test_values_keep_their_identity_among_each_other(trial: Callable[..., str]) 
          "print(x().go())", "4"),
     ],
 )  # fmt: skip
-def test_what_notebooks_define_works_in_a_trial(source: str, code: str, output: str, trial: Callable[..., str]) -> None:
+def test_what_notebooks_define_works_in_a_trial(source: str, code: str, output: str, trial: Trial) -> None:
     assert trial(captured(notebook(_CODE, source), "x"), code) == output
 
 
-def test_a_function_of_random_draws_from_the_generator_that_the_trial_seeds(trial: Callable[..., str]) -> None:
+def test_a_function_of_random_draws_from_the_generator_that_the_trial_seeds(trial: Trial) -> None:
     what = captured(
         notebook("from random import uniform, random as r; from numpy.random import rand"), "uniform r rand"
     )
@@ -147,7 +92,7 @@ def test_a_function_of_random_draws_from_the_generator_that_the_trial_seeds(tria
     assert trial(what, code + "\nimport numpy; print(rand.__self__ is numpy.random.mtrand._rand)") == "True\nTrue"
 
 
-def test_submodules_that_the_body_reaches_through_a_package_are_imported(trial: Callable[..., str]) -> None:
+def test_submodules_that_the_body_reaches_through_a_package_are_imported(trial: Trial) -> None:
     names = notebook("import xml.dom.minidom, xml.sax.handler", "def f(): return xml.sax.handler.version")
     what = captured(names, "xml f", "xml.dom.minidom.parseString('<a/>')")
     assert trial(what, "print(xml.dom.minidom.parseString('<a/>').documentElement.tagName, f())") == "a 2.0beta"
@@ -182,7 +127,7 @@ def _values(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_all_kinds_of_data_arrive_as_they_were_and_can_be_written_to(tmp_path: Path, trial: Callable[..., str]) -> None:
+def test_all_kinds_of_data_arrive_as_they_were_and_can_be_written_to(tmp_path: Path, trial: Trial) -> None:
     names = holding(data=_values(tmp_path))
     what = captured(names, "data")
     arrive = trial(
@@ -298,7 +243,7 @@ def test_what_is_captured_counts_and_nothing_else(cells: list[str], wanted: str,
     assert (captured(notebook(*cells), wanted, body).digest == captured(notebook("x = 1"), "x").digest) == same
 
 
-def test_ignored_names_travel_but_do_not_count_not_even_through_functions(trial: Callable[..., str]) -> None:
+def test_ignored_names_travel_but_do_not_count_not_even_through_functions(trial: Trial) -> None:
     source = "verbose = {}\ndef f(): return verbose"
     quiet, loud = notebook(source.format(0)), notebook(source.format(1))
     assert (
@@ -310,7 +255,7 @@ def test_ignored_names_travel_but_do_not_count_not_even_through_functions(trial:
 
 
 def test_what_an_earlier_run_of_the_plain_cell_left_behind_neither_counts_nor_travels(
-    trial: Callable[..., str],
+    trial: Trial,
 ) -> None:
     source = "def make(): return [0]\ndef train(): return len(model) + lr"
     body = "lr = 2\nmodel = make()\nfor epoch in range(2):\n    train()"
@@ -366,118 +311,6 @@ def test_a_parameter_of_one_branch_is_hidden_too() -> None:
     assert hidden_names(body, names, ["f"], ["momentum"]) == {"momentum"}
 
 
-# local modules
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a notebook's folder on the import path; what was imported from it is forgotten afterwards."""
-    place = tmp_path / "book"
-    place.mkdir()
-    monkeypatch.syspath_prepend(str(place))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = set(sys.modules)
-    yield place
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(place)):
-            del sys.modules[name]
-    importlib.invalidate_caches()
-
-
-def write(folder: Path, **files: str) -> None:
-    for name, source in files.items():
-        path = folder / (name.replace("__", "/").replace("/init", "/__init__") + ".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(source))
-    importlib.invalidate_caches()
-
-
-def test_local_modules_travel_with_all_that_they_import(folder: Path, trial: Callable[..., str]) -> None:
-    write(
-        folder,
-        helpers="import pkg.sub\nfrom pkg import other\ndef f(x): return pkg.sub.g(x) + other.K",
-        pkg__init="",
-        pkg__sub="from .deep import h\nfrom . import other\ndef g(x): return h(x) * other.K",
-        pkg__other="K = 10",
-        pkg__deep="def h(x):\n    import late\n    return x + late.L",
-        pkg__unused="raise RuntimeError('nobody imports this')",
-        late="L = 0.5",
-        space__inner="V = 1",
-    )
-    names = notebook("from helpers import f\nimport space.inner as inner\ndef call(x): return f(x) + inner.V")
-    what = captured(names, "call", folder=folder)
-    expected = {"helpers", "pkg", "pkg.sub", "pkg.other", "pkg.deep", "late", "space", "space.inner"}
-    assert set(what.modules) == expected
-    assert trial(what, "print(call(1))") == "26.0"
-
-
-def test_imports_of_the_body_and_of_functions_travel_without_being_run(folder: Path, trial: Callable[..., str]) -> None:
-    write(folder, one="print('one')", two="print('two')\nV = 2", three="V = 3")
-    names = notebook("def f():\n    import two\n    return two.V")
-    what = captured(
-        names, "f", "import one\nfrom importlib import import_module\nimport_module('three')", folder=folder
-    )
-    assert set(what.modules) == {"one", "two", "three"}
-    assert not {"one", "two", "three"} & set(sys.modules)
-    assert trial(what, "print(f())") == "two\n2"
-
-
-@pytest.mark.parametrize("how", ["import helpers", "from helpers import f", "from helpers import C; c = C()", ""])
-def test_an_edited_local_module_counts_and_a_comment_in_it_does_not(how: str, folder: Path) -> None:
-    write(folder, helpers="import deep\ndef f(): return deep.V\nclass C: pass\n", deep="V = 1\n")
-    names = notebook(how)
-    wanted = " ".join(set(names) & {"helpers", "f", "c"})
-    body = "" if how else "import helpers"
-
-    def digest() -> str:
-        return captured(names, wanted, body, folder=folder).digest
-
-    before = digest()
-    write(folder, helpers="'''Doc.'''\nimport deep  # why\ndef f():\n    return deep.V\nclass C:\n  'Doc.'\n  pass\n")
-    assert digest() == before
-    write(folder, deep="V = 2\n")
-    middle = digest()
-    write(folder, helpers="import deep\ndef f(): return -deep.V\nclass C: pass\n")
-    assert len({before, middle, digest()}) == 3
-
-
-def test_the_file_of_a_local_module_counts_and_a_difference_is_told(folder: Path, trial: Callable[..., str]) -> None:
-    write(folder, helpers="def f(): return 1\nK = 1\nTABLE = [f()]\n")
-    names = notebook("import helpers")
-    assert captured(names, "helpers", folder=folder).warnings == []
-    for source in ("def f(): return 2\nK = 1\nTABLE = [f()]\n", "def f(): return 1\nK = 2\nTABLE = [f()]\n",
-                   "def f(): return 1\nK = 1\nTABLE = [f()]\ndef g(): pass\n",
-                   "def f(): return 1\nK = 1\nTABLE = [f(), 2]\n"):  # fmt: skip
-        write(folder, helpers=source)
-        what = captured(names, "helpers", folder=folder)
-        assert ["helpers" in warning for warning in what.warnings] == [True], source
-    assert trial(what, "print(helpers.TABLE)") == "[1, 2]"
-    write(folder, helpers="'''Doc.'''\n# moved\ndef f():\n    'Doc.'\n    return 1\nK = 1\nTABLE = [f()]\n")
-    assert captured(names, "helpers", folder=folder).warnings == []
-
-
-def test_a_module_loaded_anew_differs_no_more(folder: Path) -> None:
-    write(folder, helpers="TABLE = [1 + 1]\n")
-    names = notebook("import helpers")
-    assert captured(names, "helpers", folder=folder).warnings == []
-    write(folder, helpers="TABLE = [1 + 2]\n")
-    assert len(captured(names, "helpers", folder=folder).warnings) == 1
-    importlib.reload(names["helpers"])
-    assert captured(names, "helpers", folder=folder).warnings == []
-
-
-def test_a_broken_local_module_is_a_mistake_that_names_file_and_line(folder: Path) -> None:
-    write(folder, helpers="V = 1\ndef f(:\n")
-    with pytest.raises(Mistakes, match=r"helpers\.py, line 2"):
-        captured(notebook(), "", "import helpers", folder=folder)
-
-
-def test_installed_modules_count_by_version_and_do_not_travel() -> None:
-    what = captured(notebook("import numpy as np"), "np", "import json\nimport pandas")
-    assert what.modules == {}
-    assert what.digest != captured(notebook("import numpy as np"), "np", "import json").digest
-
-
 # mistakes
 
 
@@ -506,7 +339,7 @@ def test_all_that_can_not_travel_is_said_at_once_by_line_and_path() -> None:
         assert "inside the cell" in mistakes[line]
 
 
-def test_an_ignored_name_may_have_no_content_but_must_be_picklable(tmp_path: Path, trial: Callable[..., str]) -> None:
+def test_an_ignored_name_may_have_no_content_but_must_be_picklable(tmp_path: Path, trial: Trial) -> None:
     path = tmp_path / "log"
     path.write_text("text")
     names = holding(lock=threading.Lock())
@@ -544,17 +377,14 @@ def test_a_write_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         except StoreError as error:
             print(error)
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "data")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    assert "File too large" in done.stdout, done.stderr
+    assert "File too large" in run_script(textwrap.dedent(code), str(tmp_path / "data"))
     assert list((tmp_path / "data").iterdir()) == []
 
 
 # choices and jobs
 
 
-def test_objects_among_choices_travel_under_label_and_digest(trial: Callable[..., str]) -> None:
+def test_objects_among_choices_travel_under_label_and_digest(trial: Trial) -> None:
     names = notebook(_CODE)
     what = captured(names, "", choices={"way": [names["helper"], {"f": names["caller"]}]})
     first, second = (json.dumps(data) for data, _ in what.choices["way"])
@@ -568,14 +398,14 @@ def test_a_choice_that_can_not_travel_is_a_mistake() -> None:
         captured(notebook(), "", choices={"way": [threading.Lock()]})
 
 
-def test_a_function_may_be_the_job(trial: Callable[..., str]) -> None:
+def test_a_function_may_be_the_job(trial: Trial) -> None:
     names = notebook(_CODE)
     what = captured(names, "", job=names["caller"])
     assert trial(what, "print(loaded.function())") == "30"
     assert what.digest != captured(notebook(_CODE.replace("K = 3", "K = 4")), "", job=names["helper"]).digest
 
 
-def test_our_own_functions_are_found_by_name(trial: Callable[..., str]) -> None:
+def test_our_own_functions_are_found_by_name(trial: Trial) -> None:
     names = notebook("from jupyter_sweep import report, uniform\ndef f(): report(acc=1)")
     what = captured(names, "f uniform report")
     assert trial(what, "import jupyter_sweep; print(uniform is jupyter_sweep.uniform)") == "True"

@@ -241,7 +241,9 @@ def test_figures_never_want_a_screen(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, given: str | None, seen: str
 ) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    runner.folder.write_launch(**({} if given is None else {"MPLBACKEND": given}))
+    if given is not None:
+        monkeypatch.setenv("MPLBACKEND", given)
+    runner.folder.write_launch()
     assert runner.body("import os\nprint(os.environ['MPLBACKEND'])\nloss = 0")["log"] == f"{seen}\n"
 
 

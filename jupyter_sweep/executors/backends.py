@@ -82,7 +82,11 @@ class Local:
                 dashboard_address="127.0.0.1:0",  # the default binds all interfaces
                 silence_logs=logging.CRITICAL,
             )
-            self.client = distributed.Client(self._cluster, set_as_default=False)
+            try:
+                self.client = distributed.Client(self._cluster, set_as_default=False)
+            except BaseException:
+                self._cluster.close(timeout=_CLOSE_S)
+                raise
         self.dashboard = self._link()
 
     def _link(self) -> str | None:

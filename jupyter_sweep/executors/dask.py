@@ -106,14 +106,9 @@ class DaskExecutor:
                 self._flights[ticket] = _Flight(task.trial_id, flight)
                 self._tickets[task.trial_id] = ticket
         payload = json.dumps([{**task.payload, "ticket": t} for task, t in zip(batch, tickets, strict=True)])
-        flight.future = self._client.submit(
-            self._remote.run_batch,
-            self._topic,
-            payload,
-            key=f"{self._topic}-{number}",
-            pure=False,
-            retries=0,
-        )
+        key = f"{self._topic}-{number}"
+        run = self._remote.run_batch
+        flight.future = self._client.submit(run, self._topic, payload, key=key, pure=False, retries=0)
         flight.future.add_done_callback(lambda future: self._on_task_end(flight, future))
 
     def events(self, timeout_s: float) -> list[Event]:
@@ -139,7 +134,7 @@ class DaskExecutor:
             nothing_left = not flight.batch.began and not any(t in self._flights for t in flight.batch.tickets)
         self._client.loop.add_callback(self._send_stop, {ticket: why}, [flight.address] if flight.worker else None)
         if nothing_left and flight.batch.future is not None:
-            flight.batch.future.cancel()
+            self._client.loop.add_callback(self._cancel, flight.batch.future)
 
     def scale(self, n: int) -> None:
         """Change the number of slots."""
@@ -177,6 +172,9 @@ class DaskExecutor:
             self._client.unsubscribe_topic(self._topic)
             self._client.sync(self._client.unregister_worker_plugin, self._topic, callback_timeout=_CLOSE_S)
 
+    async def _cancel(self, future: Any) -> None:
+        await self._client.cancel([future])
+
     async def _send_stop(self, flags: dict[str, str], workers: list[str] | None) -> None:
         await self._client.run(self._remote.stop, self._topic, flags, workers=workers, on_error="ignore")
 
@@ -209,11 +207,11 @@ class DaskExecutor:
 
     def _on_task_end(self, batch: _Batch, future: Any) -> None:
         """Note that a task ended: what has not told its end by then, or soon after, is lost."""
+        why, at = _why(future), time.monotonic() + _GRACE_S.get(future.status, 0.3)
+        batch.future = None
         with self._lock:
             if any(ticket in self._flights for ticket in batch.tickets):
-                why = "" if future.status == "finished" else _why(future)
-                self._due.append(_Due(time.monotonic() + _GRACE_S.get(future.status, 0.3), batch, why))
-        batch.future = None
+                self._due.append(_Due(at, batch, why))
         self._wake.set()
 
     # -- what nobody asks for -----------------------------------------------------------------------------------------
@@ -251,8 +249,8 @@ class DaskExecutor:
 
 
 def _why(future: Any) -> str:
-    """Say in a sentence why a task has no result."""
+    """Say in a sentence why a task that ended left trials without an end. Asks Dask's loop: not under our lock."""
     error = future.exception() if future.status == "error" else None
     if type(error).__name__ == "KilledWorker":
         return "the worker process died"
-    return f"{type(error).__name__}: {error}" if error is not None else f"the task was {future.status}"
+    return f"{type(error).__name__}: {error}" if error is not None else f"its task is {future.status} without its end"

@@ -15,7 +15,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from .modules import origin_kind
+from .origins import origin_kind
 
 #: Attributes that Python keeps for itself, or that follow from the rest.
 _BOOKKEEPING = set(

@@ -97,7 +97,8 @@ def _prints(code: types.CodeType, path: tuple[str, ...] = ()) -> dict[tuple[str,
     found: dict[tuple[str, ...], set[bytes]] = {}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            inner = (*path, constant.co_name)
+            is_scope_of_types = constant.co_name.startswith("<generic parameters")
+            inner = path if is_scope_of_types else (*path, constant.co_name)
             found.setdefault(inner, set()).add(code_print(constant))
             for deeper, prints in _prints(constant, inner).items():
                 found.setdefault(deeper, set()).update(prints)

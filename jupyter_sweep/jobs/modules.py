@@ -12,20 +12,18 @@ of `sys.meta_path`, parent by parent; `importlib.util.find_spec` was rejected be
 from __future__ import annotations
 
 import ast
-import functools
 import importlib.machinery
 import importlib.util
 import os
 import sys
-import sysconfig
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from importlib import metadata
 
 from ..errors import SweepError
 from .digest_graph import mix
 from .digest_tree import tree_bytes
 from .loaded import Loaded
+from .origins import origin_kind, version
 
 _OWN = __name__.partition(".")[0]
 
@@ -80,13 +78,13 @@ class Modules:
         self._used.add(name)
         found = self._find(name)
         if found.kind == "installed":
-            return mix("installed", name, _version(name.partition(".")[0]))
+            return mix("installed", name, version(name.partition(".")[0]))
         if found.kind != "local":
             return mix(found.kind, name)
         reached = sorted(self._reach([name]))
         own = [mix(n, self._find(n).own) for n in reached if self.kind(n) == "local"]
         tops = sorted({n.partition(".")[0] for n in reached if self.kind(n) == "installed"})
-        return mix("local", name, *own, *(mix(top, _version(top)) for top in tops))
+        return mix("local", name, *own, *(mix(top, version(top)) for top in tops))
 
     def imports(self, tree: ast.AST, package: str = "") -> list[str]:
         """Give the modules that code imports, anywhere in its tree, with their parents; sorted.
@@ -242,22 +240,6 @@ def submodules(name: str, attributes: Iterable[str]) -> list[str]:
     )
 
 
-def origin_kind(path: str) -> str:
-    """Tell from a module's file where it belongs: stdlib, installed, own or local."""
-    real = os.path.realpath(path)
-    if {"site-packages", "dist-packages"} & set(real.split(os.sep)):
-        return "installed"
-    if any(real.startswith(folder + os.sep) for folder in _stdlib_folders()):
-        return "stdlib"
-    own = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    return "own" if real.startswith(own + os.sep) else "local"
-
-
-@functools.lru_cache(maxsize=1)
-def _stdlib_folders() -> tuple[str, ...]:
-    return tuple({os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")})
-
-
 def _lineage(name: str) -> list[str]:
     """Give a module's parents and itself: "a.b" -> "a", "a.b"."""
     parts = name.split(".")
@@ -279,17 +261,3 @@ def _dynamic(call: ast.Call) -> list[str]:
     if function not in ("import_module", "__import__") or not isinstance(first, ast.Constant):
         return []
     return [first.value] if isinstance(first.value, str) and not first.value.startswith(".") else []
-
-
-def _version(top: str) -> str:
-    """Give the version of the distribution that holds top-level module `top`; empty when none says so."""
-    try:
-        return metadata.version(top)
-    except metadata.PackageNotFoundError:
-        return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(_distributions().get(top, ()))))
-
-
-@functools.lru_cache(maxsize=1)
-def _distributions() -> Mapping[str, list[str]]:
-    """Give top-level modules -> distributions; about 0.2 s for 200 of them, so it is asked once in a process."""
-    return metadata.packages_distributions()

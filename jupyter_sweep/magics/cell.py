@@ -6,6 +6,8 @@ only looks: what ends the cell early (an interrupt, a restart of the kernel) lea
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections import Counter
 from dataclasses import asdict
@@ -29,8 +31,12 @@ def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str)
         handle = _begin(shell, folder, line, body)
         if handle is not None:
             watcher = _Watcher(shell, handle)
-            seen = awaited.block_on(view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news))
-            _close(shell, handle, seen)
+            try:
+                seen = awaited.block_on(watcher.watch(view))
+            except KeyboardInterrupt:  # before the view listened for it
+                watcher.interrupted(1)
+                seen = awaited.block_on(watcher.watch(view))
+            _close(shell, handle, seen, watcher)
 
 
 async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
@@ -39,8 +45,12 @@ async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: s
         handle = _begin(shell, folder, line, body)
         if handle is not None:
             watcher = _Watcher(shell, handle)
-            seen = await view.watch(handle, on_interrupt=watcher.interrupted, each=watcher.news)
-            _close(shell, handle, seen)
+            try:
+                seen = await watcher.watch(view)
+            except (KeyboardInterrupt, asyncio.CancelledError):  # before the view listened for it
+                watcher.interrupted(1)
+                seen = await watcher.watch(view)
+            _close(shell, handle, seen, watcher)
 
 
 class _Watcher:
@@ -54,9 +64,15 @@ class _Watcher:
         self._handle = handle
         self._prints = frontend.in_kernel(shell)
         self._unsaid: list[str] = []
+        self.was_interrupted = False
+
+    async def watch(self, view: View) -> Seen:
+        """Show the sweep until it is over or waiting for it was given up."""
+        return await view.watch(self._handle, on_interrupt=self.interrupted, each=self.news)
 
     def interrupted(self, times: int) -> bool:
         """Let what runs end at the first interrupt, end it at the second, give up waiting at the third."""
+        self.was_interrupted = True
         if times == 1:
             self._say("Interrupted: no new trials; what runs goes on to its end. Interrupt again to end it now.")
             self._handle.interrupt()
@@ -111,15 +127,22 @@ def _start(prepared: Prepared, folder: Path) -> Handle:
                 adopt=options.code == "ignore",
             )
     except KeyboardInterrupt:
+        _call_off(sweep.name, folder)
         raise SweepError(f"Interrupted. Run the cell again to go on with {sweep.name!r}.") from None
 
 
-def _close(shell: InteractiveShell, handle: Handle, seen: Seen) -> None:
+def _call_off(name: str, folder: Path) -> None:
+    """Start no trials of a sweep that was interrupted while it was being started, if it came so far."""
+    with contextlib.suppress(SweepError):
+        live.sweep(name, folder=folder).interrupt()
+
+
+def _close(shell: InteractiveShell, handle: Handle, seen: Seen, watcher: _Watcher) -> None:
     """Say how many failed, and end the cell with an error where it should not pass for done."""
     state, message, best = handle.state, handle.definition.message, handle.best
     if seen.wants_cell and best is not None:
         frontend.insert_cell(shell, best.cell)
-    if seen.interrupts:
+    if watcher.was_interrupted:
         done = count(handle.counts.get(TrialState.COMPLETED.value, 0), "completed trial")
         raise SweepError(f"Interrupted: {handle.name!r} is {state} with {done}. Run the cell again to go on.")
     if state == "failed":

@@ -45,6 +45,14 @@ def _be_first_to_go() -> None:
         file.write(_OOM_SCORE)
 
 
+def _end_joblib_workers() -> None:
+    """End the processes that joblib keeps for its next call: they are no reason to give up all that is imported here."""
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(loky, "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
 class Child:
     """The host of trials in a process of their own."""
 
@@ -103,7 +111,9 @@ class Child:
             self._namespace.clear()
         if duration_s > _COLLECT_AFTER_S:
             gc.collect()
-        return not procs.has_children() and all(thread.daemon or not thread.is_alive() for thread in started)
+        _end_joblib_workers()
+        lives = any(not thread.daemon and thread.is_alive() for thread in started)
+        return not lives and not (procs.has_children() and procs.strays(self._pid))
 
     # -- the host of a trial ------------------------------------------------------------------------------------------
 
@@ -149,6 +159,9 @@ class Child:
 
     def _on_sigterm(self, *_: Any) -> None:
         """End the trial here, but never in the middle of a frame; without a trial the signal came too late."""
+        if os.getpid() != self._pid:  # a process that the trial forked: the signal is for that one
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         self._stop_wanted = self._active
         if self._active and not self._sending:
             self._stop()

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
+#: In their command lines: what `multiprocessing` and joblib start once a process.
+_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 #: How long processes that were killed may take to vanish (one that waits for a dead network disk never does).
 END_S = 3.0
 
@@ -83,6 +85,19 @@ def has_children() -> bool:
             return False
         if pid == 0:
             return True
+
+
+def strays(root: int) -> list[int]:
+    """Give the descendants of a process without the helpers that Python itself keeps for its later processes.
+
+    What a helper forked has the helper's command line, so only children of `root` are taken for helpers.
+    """
+    helpers = {pid for pid in _children(root) if any(name in _command(pid) for name in _HELPERS)}
+    return [pid for pid in descendants(root) if pid not in helpers]
+
+
+def _command(pid: int) -> str:
+    return (_read(f"/proc/{pid}/cmdline") or "").replace("\0", " ")
 
 
 def anonymous_bytes(pids: Iterable[int]) -> int:

@@ -88,7 +88,6 @@ def _make() -> Any:
     return TrialShell.instance(config=config, user_module=main, user_ns=main.__dict__)
 
 
-
 def _display(*values: Any, **_options: Any) -> None:
     """Print values: a trial's output is its log."""
     for value in values:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import psutil
 import pytest
 from jobfiles import JobFolder
@@ -395,6 +396,18 @@ def test_slots_can_be_added(tmp_path: Path) -> None:
         executor.close()
 
 
+def test_workers_that_went_for_good_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_sweep.executors.dask._HEAL_AFTER_S", 0.2)
+    executor = DaskExecutor("threads", slots=2)
+    try:
+        cluster = executor._backend._cluster  # type: ignore[attr-defined]
+        cluster.scale(1)
+        wait_until(lambda: len(cluster.scheduler.workers) == 1)
+        wait_until(lambda: len(cluster.scheduler.workers) == 2)
+    finally:
+        executor.close()
+
+
 BARE_CLUSTER = """
 import sys
 sys.modules["jupyter_sweep"] = None  # an import of it fails
@@ -468,21 +481,17 @@ def test_inline_prints_go_to_the_cell_and_to_the_log(inline: Bench, capsys: pyte
     assert (inline.folder.home / f"{finished.trial_id:04d}" / "log.txt").read_text() == f"{os.getpid()}\n"
 
 
-def test_inline_leaves_this_process_as_it_was(inline: Bench) -> None:
+def state_of_this_process() -> list[Any]:
     import random
 
     import numpy as np
 
-    random.seed(1), np.random.seed(1)
-    state = (
-        random.getstate(),
-        np.random.get_state()[1].tolist(),
-        os.getcwd(),
-        dict(os.environ),
-        list(sys.path),
-        sys.stdout,
-    )
-    main = sys.modules["__main__"]
+    generators = [random.getstate(), repr(np.random.get_state())]
+    return [*generators, os.getcwd(), dict(os.environ), list(sys.path), sys.stdout, sys.modules["__main__"]]
+
+
+def test_inline_leaves_this_process_as_it_was(inline: Bench) -> None:
+    before = state_of_this_process()
     body = """
         import os, sys, random, numpy as np
         os.chdir("/")
@@ -491,16 +500,14 @@ def test_inline_leaves_this_process_as_it_was(inline: Bench) -> None:
         loss = random.random() + np.random.rand()
     """
     inline.run(body)
-    assert state == (
-        random.getstate(),
-        np.random.get_state()[1].tolist(),
-        os.getcwd(),
-        dict(os.environ),
-        list(sys.path),
-        sys.stdout,
-    )
-    assert sys.modules["__main__"] is main
+    assert state_of_this_process() == before
     assert "_sweep_trial" not in sys.modules
+
+
+def test_inline_saves_objects_of_classes_that_the_body_made(inline: Bench) -> None:
+    finished = inline.run("class Own: x = 4\ntrial().save('own', Own())\nloss = 1")[-1]
+    path = inline.folder.home / f"{finished.trial_id:04d}" / "own"
+    assert joblib.load(path).x == 4
 
 
 def test_inline_seeds_as_the_others_do(inline: Bench, local: Bench) -> None:

@@ -316,6 +316,40 @@ def test_processes_that_a_finished_trial_left_are_ended(runner: Runner, start: s
     assert runner.body("loss = 1")["pid"] != end["pid"]
 
 
+def test_processes_that_python_keeps_for_later_are_no_reason_to_replace_the_child(runner: Runner) -> None:
+    pool = """
+        import math, multiprocessing
+        from joblib import Parallel, delayed
+        with multiprocessing.get_context("forkserver").Pool(1) as pool:
+            loss = sum(pool.map(math.sqrt, [4.0])) + sum(Parallel(n_jobs=2)(delayed(math.sqrt)(i) for i in (1, 4)))
+    """
+    left = """
+        import multiprocessing, os, time
+        process = multiprocessing.get_context("forkserver").Process(target=time.sleep, args=(600,))
+        process.start()
+        mark(process.pid)
+        loss = 1
+    """
+    first, second = runner.body(pool), runner.body(left)
+    assert (first["metrics"], first["pid"]) == ({"loss": 5.0}, second["pid"])
+    (pid,) = marked(runner)
+    assert not is_alive(pid)
+    assert runner.body("loss = 1")["pid"] != first["pid"]
+
+
+def test_a_forked_process_of_a_trial_takes_sigterm_as_any_process_does(runner: Runner) -> None:
+    body = """
+        import multiprocessing, time
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        process.start()
+        process.terminate()
+        process.join()
+        loss = process.exitcode
+    """
+    end = runner.body(body)
+    assert (end["metrics"], end["log"]) == ({"loss": -15.0}, "")
+
+
 def test_a_child_with_a_thread_of_the_trial_is_replaced_unless_the_thread_is_a_daemon(runner: Runner) -> None:
     start = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon={}).start()\nloss = 1"
     first, second = (runner.body(start.format(is_daemon)) for is_daemon in (True, False))
