@@ -244,14 +244,19 @@ class Handle:
     def revive(self) -> str:
         """Start the driver of an unfinished sweep again if it died; give a sentence when it did.
 
+        A sweep that ran inline has no driver: where its process died it is interrupted.
+
         Raises
         ------
         StoreError
             When it died MAX_REVIVALS times without finishing a trial in between; with the end of its log.
         """
         sweep = self.definition
-        if sweep.state not in ACTIVE_STATES or sweep.executor.name == "inline" or not self._is_orphan(sweep):
+        if sweep.state not in ACTIVE_STATES or not self._is_orphan(sweep):
             return ""
+        if sweep.executor.name == "inline":
+            self._store.set_state(self.sweep_id, "interrupted", "the process that ran it has ended")
+            return "The process that ran this sweep has ended. Run the cell again to go on."
         finals = self._store.final_count(self.sweep_id)
         self._revivals = 1 if finals > self._finals_then else self._revivals + 1
         self._finals_then = finals

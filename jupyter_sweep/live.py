@@ -15,7 +15,7 @@ from .jobs.base import Job, JobRef
 from .jobs.function import function_job
 from .notation import options as notation
 from .runner import launch
-from .space.fingerprint import fingerprint
+from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
 from .store import folder as layout
 from .store.sqlite import Store
@@ -34,7 +34,7 @@ def look_beside(notebook: Callable[[], Path] | None) -> None:
 
 
 def home(where: str | os.PathLike[str] | None = None) -> Path:
-    """Give the folder that holds the sweeps: JUPYTER_SWEEP_HOME, else `sweeps` under `where` or beside the notebook."""
+    """Give the folder of the store: JUPYTER_SWEEP_HOME, else `sweeps` under `where` or beside the notebook."""
     named = os.environ.get("JUPYTER_SWEEP_HOME")
     return Path(named).expanduser().absolute() if named else Path(where or _beside()).absolute() / "sweeps"
 
@@ -131,14 +131,22 @@ def sweep(
     Parameters
     ----------
     folder
-        The folder that holds `sweeps/`; default: the working directory, or JUPYTER_SWEEP_HOME.
+        The folder that holds `sweeps/`, or that folder itself; default: JUPYTER_SWEEP_HOME, else beside the notebook.
 
     Raises
     ------
     SweepError
         For an unknown name (with the nearest ones) or version.
     """
-    store = Store(home(folder), create=False)
+    if folder is None:
+        return find(name, home(), version=version)
+    given = Path(folder).expanduser().absolute()
+    return find(name, given if (given / "sweeps.db").exists() else given / "sweeps", version=version)
+
+
+def find(name: str | None, home: Path, *, version: int | None = None) -> Handle:
+    """Give the handle of a sweep of the store in `home`; otherwise as `sweep`."""
+    store = Store(home, create=False)
     everything = store.sweeps()
     if not everything:
         raise SweepError(f"There are no sweeps in {store.home}.")
@@ -182,7 +190,7 @@ def _with_total(store: Store, sweep: Sweep, old: Sweep | None) -> Sweep:
     there = 0
     if old is not None:
         running = old.state in ACTIVE_STATES and old.budget.max_trials is not None
-        there = (old.budget.max_trials or 0) if running else store.final_count(old.sweep_id) // old.budget.repetitions
+        there = (old.budget.max_trials or 0) if running else store.configuration_count(old.sweep_id)
     total = there + (sweep.budget.max_trials or 0)
     return dataclasses.replace(sweep, budget=dataclasses.replace(sweep.budget, max_trials=total))
 
@@ -195,7 +203,7 @@ def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
     ):
         return False
     wanted = new.budget.max_trials
-    if wanted is not None and store.final_count(new.sweep_id) >= wanted * new.budget.repetitions:
+    if wanted is not None and store.configuration_count(new.sweep_id) >= wanted:
         unfinished = set(store.counts(new.sweep_id)) & {TrialState.WAITING.value, TrialState.RUNNING.value}
         if not unfinished:
             if old.state != "failed":
@@ -208,15 +216,11 @@ def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
 def _rename_adopted(store: Store, sweep: Sweep) -> None:
     """Give the rows of the earlier version the identity that they have under the new code.
 
-    A parameter that they lack, because it was added since, counts as being at its default.
+    Rows that differ only in a parameter that is gone are now the same: the first one stands for them.
     """
-    names = {
-        t.trial_id: fingerprint(
-            sweep.space,
-            sweep.space.complete(lambda p, t=t: t.params.get(p.name, p.start)),  # type: ignore[misc]
-            t.repetition,
-            sweep.job.fingerprint,
-        )
-        for t in store.trials(sweep.sweep_id)
-    }
-    store.rename_fingerprints(names)
+    names: dict[str, int] = {}
+    for t in store.trials(sweep.sweep_id):
+        if t.state is not TrialState.CANCELLED:
+            params = as_of_today(sweep.space, t.params)
+            names.setdefault(fingerprint(sweep.space, params, t.repetition, sweep.job.fingerprint), t.trial_id)
+    store.rename_fingerprints({trial_id: name for name, trial_id in names.items()})

@@ -98,11 +98,17 @@ def test_submodules_that_the_body_reaches_through_a_package_are_imported(trial: 
     assert trial(what, "print(xml.dom.minidom.parseString('<a/>').documentElement.tagName, f())") == "a 2.0beta"
 
 
-def test_every_load_makes_classes_of_its_own_and_equal_captures_make_equal_files(tmp_path: Path) -> None:
-    names = notebook(_CODE)
-    first = captured(names, "Model").write(str(tmp_path))
-    assert captured(names, "Model").write(str(tmp_path)) == first
-    assert captured(notebook(_CODE), "Model").digest == captured(names, "Model").digest
+def test_equal_captures_make_equal_files_in_every_process(tmp_path: Path) -> None:
+    code = """
+        import sys
+        sys.path.append(sys.argv[2])
+        from captures import captured, notebook
+        names = notebook(sys.argv[1])
+        print(sorted(captured(names, "Model caller model").write(sys.argv[3]).items()))
+    """
+    arguments = (textwrap.dedent(_CODE), str(Path(__file__).parent), str(tmp_path))
+    outputs = {run_script(textwrap.dedent(code), *arguments) for _ in range(2)}
+    assert len(outputs) == 1
 
 
 # data in a trial
@@ -160,6 +166,12 @@ def test_large_buffers_are_files_of_their_own_and_private(tmp_path: Path) -> Non
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert len(list(folder.iterdir())) == 2
+
+
+def test_arrays_with_gaps_and_in_mapped_files_are_written_as_buffers(tmp_path: Path) -> None:
+    values = {name: value for name, value in _values(tmp_path).items() if name in ("fortran", "gaps", "mapped")}
+    job = captured(holding(**values), " ".join(values)).write(str(tmp_path))
+    assert [nbytes for _, nbytes in job["buffers"]] == [value.nbytes for value in values.values()]
 
 
 def test_data_that_did_not_change_is_not_written_again_and_data_that_did_is(tmp_path: Path) -> None:

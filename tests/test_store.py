@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -282,3 +283,9 @@ def test_the_end_of_a_long_log_says_what_was_left_out(tmp_path: Path) -> None:
     text = folder.read_log(path, 10)
     assert text.endswith("aEND")
     assert "993 bytes before this are left out" in text
+
+
+def test_an_environment_is_written_as_it_is(tmp_path: Path) -> None:
+    given = {"env": {"__STRANGE": "1", "PATH": "/bin"}}
+    folder.write_json(tmp_path / "launch.json", given)
+    assert json.loads((tmp_path / "launch.json").read_text()) == given

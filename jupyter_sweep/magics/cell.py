@@ -56,13 +56,13 @@ async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: s
 class _Watcher:
     """Acts for a waiting cell: on an interrupt, and when the driver of its sweep has died.
 
-    What it says is printed in a notebook, where it stays in the saved file; in a terminal the view says it, because it
-    writes over the last line.
+    What is true only while the cell waits is said by the view. The death of a driver is printed in a notebook, where it
+    stays in the saved file; in a terminal the view says it, because it writes over the last line.
     """
 
     def __init__(self, shell: InteractiveShell, handle: Handle) -> None:
+        self._shell = shell
         self._handle = handle
-        self._prints = frontend.in_kernel(shell)
         self._unsaid: list[str] = []
         self.was_interrupted = False
 
@@ -71,10 +71,15 @@ class _Watcher:
         return await view.watch(self._handle, on_interrupt=self.interrupted, each=self.news)
 
     def interrupted(self, times: int) -> bool:
-        """Let what runs end at the first interrupt, end it at the second, give up waiting at the third."""
+        """Let what runs end at the first interrupt, end it at the second, give up waiting at the third.
+
+        The interrupt that comes with a restart of the kernel takes the viewer away, and not the sweep.
+        """
         self.was_interrupted = True
+        if times == 1 and frontend.is_ending(self._shell):
+            return False
         if times == 1:
-            self._say("Interrupted: no new trials; what runs goes on to its end. Interrupt again to end it now.")
+            self._unsaid.append("Interrupted: waiting for what runs. Interrupt again to end it now.")
             self._handle.interrupt()
         elif times == 2:
             self._handle.kill()
@@ -83,16 +88,12 @@ class _Watcher:
     def news(self) -> str:
         """Start a dead driver again, and give what there is to say."""
         revived = self._handle.revive()
-        if revived:
-            self._say(revived)
+        if revived and frontend.in_kernel(self._shell):
+            print(revived)
+        elif revived:
+            self._unsaid.append(revived)
         said, self._unsaid = "\n".join(self._unsaid), []
         return said
-
-    def _say(self, sentence: str) -> None:
-        if self._prints:
-            print(sentence)
-        else:
-            self._unsaid.append(sentence)
 
 
 def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handle | None:
@@ -134,7 +135,7 @@ def _start(prepared: Prepared, folder: Path) -> Handle:
 def _call_off(name: str, folder: Path) -> None:
     """Start no trials of a sweep that was interrupted while it was being started, if it came so far."""
     with contextlib.suppress(SweepError):
-        live.sweep(name, folder=folder).interrupt()
+        live.find(name, live.home(folder)).interrupt()
 
 
 def _close(shell: InteractiveShell, handle: Handle, seen: Seen, watcher: _Watcher) -> None:
@@ -144,7 +145,8 @@ def _close(shell: InteractiveShell, handle: Handle, seen: Seen, watcher: _Watche
         frontend.insert_cell(shell, best.cell)
     if watcher.was_interrupted:
         done = count(handle.counts.get(TrialState.COMPLETED.value, 0), "completed trial")
-        raise SweepError(f"Interrupted: {handle.name!r} is {state} with {done}. Run the cell again to go on.")
+        now = "" if state == "interrupted" else f" and is {state}"
+        raise SweepError(f"Interrupted: {handle.name!r} has {done}{now}. Run the cell again to go on.")
     if state == "failed":
         raise SweepError(f"Sweep {handle.name!r} failed: {message}")
     failed = [trial for trial in handle.trials() if trial.state is TrialState.FAILED]

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from ..notation import table
+
+#: Jupyter interrupts a kernel before it ends or restarts it; the request to end follows that within milliseconds.
+ENDING_S = 0.5
 
 
 def in_kernel(shell: InteractiveShell) -> bool:
@@ -44,6 +48,17 @@ def kernel_request(shell: InteractiveShell) -> dict[str, Any]:
     """Give the message that the kernel serves now; empty outside a kernel."""
     kernel = getattr(shell, "kernel", None)
     return {} if kernel is None else dict(kernel.get_parent("shell") or {})
+
+
+def is_ending(shell: InteractiveShell) -> bool:
+    """Tell whether an interrupt that just came is that of a kernel being ended or restarted; takes up to ENDING_S.
+
+    The request to end is served by another thread than the one that waits here.
+    """
+    limit = time.monotonic() + ENDING_S
+    while in_kernel(shell) and not shell.exit_now and time.monotonic() < limit:
+        time.sleep(0.02)
+    return bool(shell.exit_now)
 
 
 def is_headless(shell: InteractiveShell) -> bool:

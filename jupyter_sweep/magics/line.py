@@ -26,7 +26,7 @@ class Tools:
     folder: Path
 
     def handle(self, name: str) -> Handle:
-        return live.sweep(name, folder=self.folder)
+        return live.find(name, live.home(self.folder))
 
 
 def run(tools: Tools, line: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import plugins
+from ..definition import ACTIVE_STATES
 from ..errors import SweepError
 from ..executors.base import Executor
 from ..store import leases
@@ -71,8 +72,13 @@ class Driver:
             self._run(request, loop)
         elif loop is not None:
             loop.obey(request.verb)
-        elif request.verb in ("stop", "kill") and leases.owner(self.store, request.sweep_id) is None:
+        elif request.verb in ("stop", "kill") and self._is_left_over(request.sweep_id):
             self.store.set_state(request.sweep_id, "stopped")
+
+    def _is_left_over(self, sweep_id: int) -> bool:
+        """Tell whether a sweep is unfinished without anybody running it; it may have ended since it was asked to."""
+        unfinished = self.store.sweep(sweep_id).state in (*ACTIVE_STATES, "paused")
+        return unfinished and leases.owner(self.store, sweep_id) is None
 
     def _run(self, request: Request, loop: Loop | None) -> None:
         sweep = self.store.sweep(request.sweep_id)

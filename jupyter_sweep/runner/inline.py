@@ -1,7 +1,8 @@
 """`--on inline`: the loop in this very process, one trial at a time, for the debugger. No driver, no cluster.
 
 The store is the same, so a sweep may begin inline and go on elsewhere. This process enters itself as the sweep's
-driver, so that no other takes the sweep over meanwhile.
+driver, so that no other takes the sweep over meanwhile, and obeys what others ask of it: between two trials, and when
+a trial reports.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from .. import plugins
 from ..definition import Sweep
 from ..errors import SweepError
+from ..executors.base import Event
 from ..store import leases
 from ..store.sqlite import Store
 from .loop import Loop
@@ -26,23 +28,34 @@ def run(store: Store, sweep: Sweep, launch: str) -> None:
     SweepError
         While another process runs the sweep.
     """
-    driver_id = leases.register(store, f"inline-{os.getpid()}-{sweep.sweep_id}")
+    key = f"inline-{os.getpid()}-{sweep.sweep_id}"
+    driver_id = leases.register(store, key)
     if driver_id is None or not leases.claim(store, sweep.sweep_id, driver_id):
         raise SweepError(f"Sweep {sweep.name!r} runs already in another process; wait for it or stop it first.")
     try:
         release_orphans(store, sweep, at=time.time())
-        _drive(store, sweep, launch)
+        _drive(store, sweep, launch, key)
+        while not leases.sign_off(store, driver_id):  # asked for more just now
+            _drive(store, store.sweep(sweep.sweep_id), launch, key)
     finally:
         leases.release(store, sweep.sweep_id)
+        for request in store.open_requests(key):
+            store.close_request(request.request_id)
         leases.sign_off(store, driver_id)
 
 
-def _drive(store: Store, sweep: Sweep, launch: str) -> None:
+def _drive(store: Store, sweep: Sweep, launch: str, key: str) -> None:
     executor = plugins.load("executor", "inline")(str(sweep.executor), slots=1)
     loop = Loop(store, sweep, executor, launch)
-    executor.listener = lambda event: loop.handle([event])
+
+    def listen(event: Event) -> None:
+        loop.handle([event])
+        _obey_others(store, loop, key)
+
+    executor.listener = listen
     try:
         while not loop.ended:
+            _obey_others(store, loop, key)
             loop.handle(executor.events(0))
             loop.submit()
             loop.settle()
@@ -53,3 +66,13 @@ def _drive(store: Store, sweep: Sweep, launch: str) -> None:
         raise
     finally:
         executor.close()
+
+
+def _obey_others(store: Store, loop: Loop, key: str) -> None:
+    for request in store.open_requests(key):
+        if request.verb == "run":
+            loop.launch = request.args["launch"]
+            loop.redefine(store.sweep(request.sweep_id))
+        else:
+            loop.obey(request.verb)
+        store.close_request(request.request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..definition import Sweep
@@ -23,9 +23,10 @@ MAX_BATCH = 64
 
 @dataclass
 class Tally:
-    """Counts of the final trials of one version."""
+    """Counts of the final trials of one version; repetitions of one configuration are counted as one, too."""
 
     final: int = 0
+    configurations: int = 0
     failed: int = 0
     refused: int = 0
 
@@ -33,18 +34,18 @@ class Tally:
         """Count one final trial."""
         if trial.counts:
             self.final += 1
+            self.configurations += trial.repetition == 0
         else:
             self.refused += 1
         self.failed += trial.state is TrialState.FAILED
 
 
-def configurations_left(sweep: Sweep, tally: Tally, unfinished: int) -> int | None:
+def configurations_left(sweep: Sweep, tally: Tally, unfinished: Iterable[Trial]) -> int | None:
     """Give how many configurations may still be proposed; None when only the space limits the sweep."""
     wanted = sweep.budget.max_trials
     if wanted is None:
         return None
-    started = -(-(tally.final + unfinished) // sweep.budget.repetitions)
-    return max(0, wanted - started)
+    return max(0, wanted - tally.configurations - sum(trial.repetition == 0 for trial in unfinished))
 
 
 def batch_size(durations: Sequence[float], *, left: int | None, slots: int) -> int:

@@ -8,6 +8,7 @@ process, or the kernel with `--on inline`) fetches the events and calls `handle`
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -66,6 +67,9 @@ class Loop:
         self._add(missing_repetitions(sweep, self.history))
         if not self.history.known and sweep.canary:
             self._add_canary()
+        excess = limits.excess_of_failures(sweep, self.history.tally)
+        if excess:
+            self.end("failed", f"{excess}: {self.history.last_error}")
 
     # -- what came back -----------------------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ class Loop:
             self.sweep, self.history.tally
         )
         if verdict and not self.ending:
-            self.end("failed", f"{verdict}: {trial.error or trial.reason}")
+            self.end("failed", f"{verdict}: {self.history.last_error}")
 
     def _leave(self, trial: Trial) -> None:
         del self.flying[trial.trial_id]
@@ -190,7 +194,8 @@ class Loop:
         return limits.batch_size(self.history.durations, left=self._left(), slots=self.executor.slots)
 
     def _left(self) -> int | None:
-        return limits.configurations_left(self.sweep, self.history.tally, len(self.flying) + len(self.history.waiting))
+        unfinished = itertools.chain(self.flying.values(), self.history.waiting)
+        return limits.configurations_left(self.sweep, self.history.tally, unfinished)
 
     def _take(self, n: int) -> list[Trial]:
         waiting = self.history.waiting
@@ -238,7 +243,7 @@ class Loop:
 
     def _task(self, trial: Trial) -> Task:
         path = folder.make_private(self._folder(trial))
-        folder.write_json(path / "params.json", trial.params)
+        folder.write_json(path / "params.json", {name: encode(value) for name, value in trial.params.items()})
         budget = self.sweep.budget
         return Task(
             trial.trial_id,

@@ -17,7 +17,8 @@ from typing import Any
 from .. import plugins
 from ..definition import Sweep
 from ..space.codec import key
-from ..space.fingerprint import fingerprint, seed_for
+from ..space.fingerprint import as_of_today, fingerprint, seed_for
+from ..space.space import Space
 from ..store.sqlite import NewTrial, Store
 from ..trial import Metrics, Params, Trial, TrialState
 from .limits import Tally
@@ -27,6 +28,7 @@ from .limits import Tally
 class History:
     """What is known of one version of a sweep: the proposer and pruner that saw it, and what stands open."""
 
+    space: Space
     proposer: Any
     pruner: Any
     tally: Tally = field(default_factory=Tally)
@@ -35,10 +37,11 @@ class History:
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     groups: dict[str, dict[int, Trial]] = field(default_factory=dict)
     completed: int = 0
+    last_error: str = ""
 
     def group(self, trial: Trial) -> dict[int, Trial]:
         """Give the trials of the same configuration by repetition, with this one entered."""
-        group = self.groups.setdefault(key(trial.params), {})
+        group = self.groups.setdefault(key(as_of_today(self.space, trial.params)), {})
         group[trial.repetition] = trial
         return group
 
@@ -46,6 +49,7 @@ class History:
 def rebuild(store: Store, sweep: Sweep) -> History:
     """Give the history of a sweep whose unfinished trials are all waiting (see `release_orphans`)."""
     history = History(
+        space=sweep.space,
         proposer=plugins.load("proposer", sweep.proposer.name)(
             sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options
         ),
@@ -54,13 +58,13 @@ def rebuild(store: Store, sweep: Sweep) -> History:
     for report in store.reports(sweep.sweep_id):
         history.pruner.observe(report)
     for trial in store.trials(sweep.sweep_id):
-        if trial.state is not TrialState.CANCELLED:
-            history.known.add(trial.fingerprint)
         if trial.is_final:
             note_final(history, trial)
         else:
             history.waiting.append(trial)
-        history.group(trial)
+        if trial.state is not TrialState.CANCELLED:  # that point may be proposed again
+            history.known.add(trial.fingerprint)
+            history.group(trial)
     for group in history.groups.values():
         tell(history, sweep, group)
     return history
@@ -71,6 +75,8 @@ def note_final(history: History, trial: Trial) -> None:
     history.tally.add(trial)
     history.pruner.finished(trial)
     history.completed += trial.state is TrialState.COMPLETED
+    if trial.state is TrialState.FAILED:
+        history.last_error = trial.error or trial.reason
     if trial.duration_s is not None and trial.state is TrialState.COMPLETED:
         history.durations.append(trial.duration_s)
 
@@ -80,11 +86,12 @@ def tell(history: History, sweep: Sweep, group: dict[int, Trial]) -> None:
     first = group[min(group)]
     done = len(group) >= sweep.budget.repetitions and all(t.is_final for t in group.values())
     if not done:
-        history.proposer.tell(first.with_(state=TrialState.RUNNING))
+        told = first.with_(state=TrialState.RUNNING)
     elif len(group) == 1:
-        history.proposer.tell(first)
+        told = first
     else:
-        history.proposer.tell(_mean(list(group.values())))
+        told = _mean(list(group.values()))
+    history.proposer.tell(told.with_(params=as_of_today(sweep.space, told.params)))
 
 
 def _mean(trials: list[Trial]) -> Trial:
@@ -117,7 +124,8 @@ def missing_repetitions(sweep: Sweep, history: History) -> list[NewTrial]:
     for group in history.groups.values():
         first = group[min(group)]
         if first.counts:
-            missing += [t for t in new_trials(sweep, first.params, first.proposal) if t.repetition not in group]
+            params = as_of_today(sweep.space, first.params)
+            missing += [t for t in new_trials(sweep, params, first.proposal) if t.repetition not in group]
     return missing
 
 

@@ -27,6 +27,14 @@ def fingerprint(space: Space, params: Mapping[str, Any], repetition: int, job_fi
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def as_of_today(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a configuration of an earlier space in this one.
+
+    A parameter that was added since is at its default, one that is gone is left out; values stay as they are.
+    """
+    return space.complete(lambda parameter: params.get(parameter.name, parameter.start))
+
+
 def seed_for(sweep_seed: int, params: Mapping[str, Any], repetition: int) -> int:
     """Give the seed of a trial, an int in [0, 2**31), from (sweep seed, parameters, repetition)."""
     text = json.dumps([sweep_seed, codec.key(params), repetition])

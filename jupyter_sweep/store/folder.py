@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from ..space.codec import encode
 
 DATA, DRIVER, STAGES = ".data", ".driver", ".stages"
 _MAX_NAME = 96
@@ -59,11 +58,11 @@ def trial_folder(number: int, params: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write one flat JSON object, aside and renamed, readable by the user only."""
+    """Write one JSON object as it is, aside and renamed, readable by the user only."""
     aside = path.with_name(path.name + ".tmp")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(encode(dict(data)), file)
+            json.dump(data, file)
         os.replace(aside, path)
     except OSError as error:
         raise StoreError(f"{path} can't be written: {error.strerror or error}.") from error

@@ -376,6 +376,15 @@ class Store:
         query = f"select count(*) from trials where sweep_id = ? and state in ({states}) and reason != 'constraint'"
         return int(self.read(query, sweep_id)[0][0])
 
+    def configuration_count(self, sweep_id: int) -> int:
+        """Give the number of configurations that `-n` counts: final trials, each with its further repetitions as one."""
+        states = ", ".join(f"'{s.value}'" for s in FINAL_STATES)
+        query = (
+            f"select count(*) from trials where sweep_id = ? and state in ({states}) and reason != 'constraint' "
+            "and repetition = 0"
+        )
+        return int(self.read(query, sweep_id)[0][0])
+
     def reports(self, sweep_id: int) -> list[Report]:
         """Give all reports of one version in order of arrival."""
         query = (

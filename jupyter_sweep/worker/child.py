@@ -46,7 +46,7 @@ def _be_first_to_go() -> None:
 
 
 def _end_joblib_workers() -> None:
-    """End the processes that joblib keeps for its next call: they are no reason to give up all that is imported here."""
+    """End the processes that joblib keeps for its next call: no reason to give up all that is imported here."""
     loky = sys.modules.get("joblib.externals.loky.reusable_executor")
     executor = getattr(loky, "_executor", None)
     if executor is not None:
@@ -69,6 +69,7 @@ class Child:
         self._active = self._sending = self._stop_wanted = self._stop_raised = False
         sys.path[:], sys.argv[:] = [folder for folder in sys.path if folder], [""]
         faulthandler.enable(2)
+        keeping.leave_sigterm_alone_in_forks()
 
     def serve(self) -> None:
         """Take frames until the supervisor is gone; a stop that comes too late is for a trial that has ended."""
@@ -129,7 +130,8 @@ class Child:
         if threading.get_ident() == self._main_thread:
             self._sending = True
         try:
-            self._channel.send({"op": "report", "step": step, "metrics": metrics, "at": at})
+            report = {"op": "report", "ticket": ticket, "step": step, "metrics": metrics, "at": at}
+            self._channel.send(report)
             self._stop_wanted |= any(frame["op"] == "stop" for frame in self._channel.pending())
         finally:
             if threading.get_ident() == self._main_thread:
@@ -159,9 +161,6 @@ class Child:
 
     def _on_sigterm(self, *_: Any) -> None:
         """End the trial here, but never in the middle of a frame; without a trial the signal came too late."""
-        if os.getpid() != self._pid:  # a process that the trial forked: the signal is for that one
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
         self._stop_wanted = self._active
         if self._active and not self._sending:
             self._stop()

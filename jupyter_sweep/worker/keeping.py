@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -127,3 +128,24 @@ def reset_signals() -> None:
     """Undo handlers and timers of the trial before; SIGTERM is the child's own."""
     signal.alarm(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def leave_sigterm_alone_in_forks() -> None:
+    """Have processes that a trial forks end on SIGTERM as any process does, from their first moment on.
+
+    Python forgets signals that arrive while it sets a forked process up, and our handler would outlive that; so the
+    signal is held back meanwhile.
+    """
+    held = threading.local()
+
+    def hold() -> None:
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    def let_go_in_child() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        let_go()
+
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=let_go_in_child)

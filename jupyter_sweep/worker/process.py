@@ -132,6 +132,11 @@ class Process:
     def is_alive(self) -> bool:
         return not _readable(self.life, 0)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether it waits for a trial: it is alive and has nothing to say, not even that it ended just now."""
+        return self.is_alive and not _readable(self.channel, 0)
+
     def wait_until_ready(self, unwanted: Callable[[], object]) -> bool:
         """Wait for the child; False when it ended, takes too long, or `unwanted` comes true."""
         limit = time.monotonic() + START_S

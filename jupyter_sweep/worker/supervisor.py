@@ -129,7 +129,7 @@ class Slot:
 
 
 def _suits(process: Process, key: Any) -> bool:
-    if process.key != key or not process.is_alive or process.trials >= _MAX_TRIALS:
+    if process.key != key or process.trials >= _MAX_TRIALS or (process.pid and not process.is_quiet):
         return False
     return process.level is None or procs.anonymous_bytes([process.pid]) - process.level < _MAX_GROWTH
 
