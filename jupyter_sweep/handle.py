@@ -175,10 +175,11 @@ class Handle:
         return folder.read_log(self._store.home / self.trial(number).folder / "log.txt")
 
     def failure(self, number: int) -> dict[str, str]:
-        """Give what is to be known of a trial that went wrong: error, traceback, the end of its log."""
+        """Give what is to be known of a trial that went wrong: error, traceback, the end of its log before that."""
         trial = self.trial(number)
-        tail = folder.read_log(self._store.home / trial.folder / "log.txt", 4000)
-        return {"error": trial.error, "traceback": trial.traceback, "log_tail": tail}
+        tail = folder.read_log(self._store.home / trial.folder / "log.txt", 4000 + len(trial.traceback))
+        printed = tail.rstrip().removesuffix(trial.traceback.rstrip())
+        return {"error": trial.error, "traceback": trial.traceback, "log_tail": printed}
 
     def load(self, name: str, *, trial: int | None = None) -> Any:
         """Load what a trial saved with `save(name, ...)`: of the best trial, or of the one given by its number."""

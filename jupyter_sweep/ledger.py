@@ -29,6 +29,7 @@ class Ledger:
         self._repeated = False
         self._durations: deque[float] = deque(maxlen=_RECENT)
         self._leader: tuple[Objective, Trial] | None = None
+        self._worked = (0.0, 0.0)
 
     def enter(self, changed: Sequence[Trial], change: int) -> None:
         """Take up rows that changed, in order of number."""
@@ -62,6 +63,17 @@ class Ledger:
     def recent_s(self) -> float | None:
         """Mean duration of the trials that ended last, or None."""
         return statistics.fmean(self._durations) if self._durations else None
+
+    def worked_before(self, at: float) -> float:
+        """Give the seconds before `at` in which a trial of this sweep ran; cheap while `at` stays the same."""
+        if self._worked[0] != at:
+            spans = [(t.started_at, t.finished_at) for t in self.trials.values() if t.started_at and t.finished_at]
+            total, end = 0.0, 0.0
+            for start, finish in sorted(span for span in spans if span[1] <= at):
+                total += max(0.0, finish - max(start, end))
+                end = max(end, finish)
+            self._worked = at, total
+        return self._worked[1]
 
     def best(self, sweep: Sweep) -> Best | None:
         """Give what `find_best` gives, without going over all trials where one repetition makes that needless."""

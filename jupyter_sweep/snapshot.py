@@ -77,15 +77,22 @@ class Snapshot:
 
     def _progress(self) -> dict[str, Any]:
         wanted = self._wanted()
-        elapsed = 0.0 if self.started_at is None else (self.finished_at or time.time()) - self.started_at
         return {
             "final": self.ledger.final,
             "wanted": wanted,
             "running": self.ledger.counts[TrialState.RUNNING.value],
             "total": len(self.ledger.trials),
-            "elapsed_s": elapsed,
+            "elapsed_s": self._elapsed(),
             "eta_s": self._eta(None if wanted is None else max(0, wanted - self.ledger.final)),
         }
+
+    def _elapsed(self) -> float:
+        """Give the seconds since the sweep began, without those in which it was paused, stopped or left alone."""
+        if self.started_at is None:
+            return 0.0
+        if self.sweep.state == "queued":
+            return self.ledger.worked_before(time.time())
+        return self.ledger.worked_before(self.started_at) + (self.finished_at or time.time()) - self.started_at
 
     def _eta(self, left: int | None) -> float | None:
         """Give the seconds to go: what is left times the recent mean duration, over the trials that run at once."""

@@ -58,3 +58,12 @@ def test_another_direction_gives_another_best() -> None:
     assert low is not None
     assert high is not None
     assert low.value < high.value
+
+
+def test_time_worked_counts_each_second_once_and_no_pause() -> None:
+    ledger = Ledger()
+    spans = [(10.0, 14.0), (12.0, 15.0), (12.5, 13.0), (50.0, 51.0), (60.0, None)]
+    trials = [Trial(i, 1, i, {}, TrialState.COMPLETED, started_at=a, finished_at=b) for i, (a, b) in enumerate(spans)]
+    ledger.enter(trials, 1)
+    assert ledger.worked_before(40.0) == 5.0
+    assert ledger.worked_before(70.0) == 6.0

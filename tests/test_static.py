@@ -175,7 +175,7 @@ def test_a_number_is_written_with_four_significant_digits(value: float) -> None:
 
 @given(st.floats(min_value=0, max_value=1e9))
 def test_a_duration_has_at_most_two_units(seconds: float) -> None:
-    assert re.fullmatch(r"[\d.]+ [dhms]( \d+ [hms])?", text.duration(seconds))
+    assert re.fullmatch(r"[\d.]+ (ms|[dhms]( \d+ [hms])?)", text.duration(seconds))
 
 
 @given(st.text(max_size=300))

@@ -553,3 +553,10 @@ def test_a_launch_file_that_is_gone_fails_the_trial_in_one_line(runner: Runner) 
     end = runner.run(job)
     assert (end["state"], end["reason"], end["traceback"]) == ("failed", "error", "")
     assert "launch.json" in end["error"]
+
+
+def test_a_working_directory_that_is_gone_fails_the_trial_in_one_line(runner: Runner, tmp_path: Path) -> None:
+    runner.folder.write_launch(cwd=tmp_path / "gone")
+    end = runner.body("loss = 1")
+    assert (end["state"], end["reason"], end["traceback"]) == ("failed", "error", "")
+    assert str(tmp_path / "gone") in end["error"]

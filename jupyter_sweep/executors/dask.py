@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from . import backends, remote
@@ -33,6 +33,8 @@ _CLOSE_S = 10.0
 
 @dataclass
 class _Batch:
+    """One task of Dask's. `began` once any of its trials was seen to start."""
+
     tickets: list[str]
     future: Any = None
     began: bool = False
@@ -40,17 +42,21 @@ class _Batch:
 
 @dataclass
 class _Flight:
+    """One trial on its way; `worker` and `address` once it was seen to start."""
+
     trial_id: int
     batch: _Batch
     worker: str = ""
     address: str = ""
 
 
-@dataclass(order=True)
+@dataclass
 class _Due:
+    """A batch whose trials are lost unless their end is told by then."""
+
     at: float
-    batch: _Batch = field(compare=False)
-    why: str = field(compare=False)
+    batch: _Batch
+    why: str
 
 
 class DaskExecutor:
@@ -100,16 +106,21 @@ class DaskExecutor:
         """Queue trials that run one after another in one slot."""
         number = next(self._numbers)
         tickets = [f"{number}.{i}" for i in range(len(batch))]
-        flight = _Batch(tickets)
+        payload = json.dumps([{**task.payload, "ticket": t} for task, t in zip(batch, tickets, strict=True)])
+        sent = _Batch(tickets)
         with self._lock:
             for task, ticket in zip(batch, tickets, strict=True):
-                self._flights[ticket] = _Flight(task.trial_id, flight)
+                self._flights[ticket] = _Flight(task.trial_id, sent)
                 self._tickets[task.trial_id] = ticket
-        payload = json.dumps([{**task.payload, "ticket": t} for task, t in zip(batch, tickets, strict=True)])
-        key = f"{self._topic}-{number}"
-        run = self._remote.run_batch
-        flight.future = self._client.submit(run, self._topic, payload, key=key, pure=False, retries=0)
-        flight.future.add_done_callback(lambda future: self._on_task_end(flight, future))
+        run, key = self._remote.run_batch, f"{self._topic}-{number}"
+        try:
+            sent.future = self._client.submit(run, self._topic, payload, key=key, pure=False, retries=0)
+        except BaseException:
+            with self._lock:
+                for ticket in tickets:
+                    self._forget(ticket)
+            raise
+        sent.future.add_done_callback(lambda future: self._on_task_end(sent, future))
 
     def events(self, timeout_s: float) -> list[Event]:
         """Give all events that are there, waiting up to `timeout_s` for the first."""

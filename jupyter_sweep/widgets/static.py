@@ -115,11 +115,16 @@ def _best_and_plot(snapshot: Mapping[str, Any]) -> str:
     if best is None and not svg:
         return ""
     words = "" if best is None else _best_block(snapshot)
-    image = base64.b64encode(svg.encode()).decode()
-    alt = f"History of {text.objective(snapshot)['metric']} over the trials"
-    plot = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{image}" width="{_WIDTH}">' if svg else ""
+    plot = _image(svg, f"History of {text.objective(snapshot)['metric']} over the trials") if svg else ""
     style = "display:flex;flex-wrap:wrap;gap:8px 28px;margin:10px 0;align-items:flex-start"
-    return f'<div style="{style}">{words}<div>{plot}</div></div>'
+    return f'<div style="{style}">{words}{plot}</div>'
+
+
+def _image(svg: str, alt: str) -> str:
+    """Give the plot beside the best where there is room for it, else below."""
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    image = f'<img alt="{html.escape(alt)}" src="{source}" width="{_WIDTH}" style="max-width:100%">'
+    return f'<div style="flex:1 1 380px;max-width:{_WIDTH}px">{image}</div>'
 
 
 def _best_block(snapshot: Mapping[str, Any]) -> str:
@@ -127,7 +132,7 @@ def _best_block(snapshot: Mapping[str, Any]) -> str:
     baseline = text.against_baseline(snapshot)
     rows = [(name, text.value(v)) for name, v in best["params"].items()][:20]
     table = "".join(
-        f'<tr><td style="text-align:left;padding:0 14px 0 0">{_escape(name, 40)}</td>'
+        f'<tr style="background:none"><td style="text-align:left;padding:0 14px 0 0">{_escape(name, 40)}</td>'
         f'<td style="text-align:left;padding:0"><b>{_escape(value, 60)}</b></td></tr>'
         for name, value in rows
     )
@@ -158,7 +163,8 @@ def _table(snapshot: Mapping[str, Any]) -> str:
     best = snapshot["best"]["number"] if snapshot["best"] else None
     body = "".join(_row(row, metrics, params, sides, row["number"] == best) for row in rows[:TOP])
     return (
-        f'<div style="overflow:auto;max-height:460px"><table style="border-collapse:collapse;margin:4px 0">'
+        f'<div style="overflow:auto;max-height:460px;margin:4px 0 8px">'
+        f'<table style="border-collapse:collapse;margin:0">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{_rest(snapshot, len(rows))}"
     )
 
@@ -233,7 +239,8 @@ def _cell_block(snapshot: Mapping[str, Any]) -> str:
 
 def _footer(snapshot: Mapping[str, Any]) -> str:
     sweep = snapshot["sweep"]
-    said = [f"{_escape(c['name'], 40)} {text.size(c['nbytes'])}" for c in sweep["captures"][:12]]
+    captures = [c for c in sweep["captures"] if c["kind"] != "module"]
+    said = [f"{_escape(c['name'], 40)} {text.size(c['nbytes'])}" for c in captures[:12]]
     lines = [f"captured: {', '.join(said)}"] if said else []
     lines += [f"note: {_escape(sweep['note'], 500)}"] if sweep.get("note") else []
     show = html.escape(f"%sweep show {sweep['name']}")

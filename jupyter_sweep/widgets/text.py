@@ -50,9 +50,11 @@ def value(encoded: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Give "0.42 s", "12 s", "3 m 12 s", "2 h 5 m" or "1 d 3 h"; "" for None."""
+    """Give "8 ms", "0.42 s", "12 s", "3 m 12 s", "2 h 5 m" or "1 d 3 h"; "" for None."""
     if seconds is None:
         return ""
+    if 0 < seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 9.95 and seconds != int(seconds):
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = round(seconds)

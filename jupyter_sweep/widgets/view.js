@@ -16,7 +16,7 @@ class View {
     this.main();
     this.tools();
     this.table = new Table(store, this.inner.appendChild(make("div", "table")), (n) =>
-      store.model.send({ kind: "detail", number: n }),
+      store.send({ kind: "detail", number: n }),
     );
     const rows = Math.min(11, Math.max(4, store.head.progress.wanted ?? 11));
     this.root.style.setProperty("--grid", `${(rows + 1) * 26 + 14}px`);
@@ -87,7 +87,9 @@ class View {
   tools() {
     const line = this.inner.appendChild(make("div", "tools"));
     this.filter = line.appendChild(make("input", "filter"));
-    Object.assign(this.filter, { type: "search", placeholder: "filter: failed  lr>0.01  opt=adam", spellcheck: false });
+    const { params, metrics } = this.store.head.columns,
+      example = `filter: failed  ${[`${metrics[0]}>…`, ...params.slice(0, 1).map((p) => `${p}=…`)].join("  ")}`;
+    Object.assign(this.filter, { type: "search", placeholder: example, spellcheck: false });
     this.filter.setAttribute("aria-label", "Filter the trials: words, or comparisons such as lr>0.01");
     this.filter.oninput = () => {
       this.table.search(this.filter.value);
@@ -229,7 +231,7 @@ class View {
   }
 
   draw_foot({ sweep }) {
-    const said = sweep.captures.map((c) => `${c.name} ${bytes(c.nbytes)}`);
+    const said = sweep.captures.filter((c) => c.kind !== "module").map((c) => `${c.name} ${bytes(c.nbytes)}`);
     const more = said.length > 8 ? ` and ${said.length - 8} more` : "";
     const text = [said.length ? `captured: ${said.slice(0, 8).join(", ")}${more}` : "", sweep.note ?? ""]
       .filter(Boolean)
@@ -279,8 +281,8 @@ class View {
   // -- hands
 
   order(kind) {
-    this.store.model.send({ kind });
-    this.busy(kind);
+    if (this.store.send({ kind })) this.busy(kind);
+    else this.tell(`this kernel is gone; run the cell again, or %sweep show ${this.store.head.sweep.name}`, true);
   }
 
   busy(kind) {
@@ -307,7 +309,7 @@ class View {
       this.tell(`cell with trial ${head.best.number} ${done}`);
       return;
     }
-    model.send({ kind: "cell" });
+    this.store.send({ kind: "cell" });
     this.box?.remove();
     this.box = make("div", "code");
     const text = make("textarea"),
@@ -339,7 +341,7 @@ class View {
     const see = (visible) => {
       if (visible === this.visible) return;
       this.visible = visible;
-      this.store.model.send({ kind: "see", view: this.id, visible });
+      this.store.send({ kind: "see", view: this.id, visible });
     };
     const looked = () => see(this.inSight && document.visibilityState === "visible");
     const resized = () => {

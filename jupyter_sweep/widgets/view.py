@@ -35,6 +35,8 @@ __all__ = ["Handle", "Seen", "SweepView", "show", "watch"]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 #: Seconds between two updates: while things change and somebody looks, and at rest.
 FAST_S, SLOW_S = 0.5, 2.0
+#: Seconds after which the effect of a click is looked for.
+CLICK_S = 0.15
 #: How long the page may take to put the static form into the document.
 KEEP_S = 2.0
 
@@ -85,10 +87,13 @@ class Face:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._awake.set)
 
-    async def rest(self, seconds: float) -> None:
+    async def rest(self, seconds: float) -> bool:
+        """Wait so long, or until woken; give whether it was woken."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._awake.wait(), seconds)
+        woken = self._awake.is_set()
         self._awake.clear()
+        return woken
 
 
 class Live(Face):
@@ -296,7 +301,7 @@ async def _drive(
     each: Callable[[], str] | None = None,
 ) -> None:
     """Draw until the end, more and more slowly while nothing changes or nobody looks."""
-    pause, handled = FAST_S, 0
+    pause, handled, woken = FAST_S, 0, False
     face.enter()
     try:
         while True:
@@ -309,8 +314,8 @@ async def _drive(
                 handled = len(interrupts)
                 if on_interrupt is None or not on_interrupt(handled):
                     return
-            pause = FAST_S if changed else min(SLOW_S, pause * 1.5)
-            await face.rest(pause if face.watched else SLOW_S)
+            pause = CLICK_S if woken else FAST_S if changed else min(SLOW_S, pause * 1.5)
+            woken = await face.rest(pause if face.watched else SLOW_S)
     finally:
         await face.close()
 

@@ -80,7 +80,9 @@ class Plot {
     if (!w) return;
     const s = (this.s = this.scale(w, h)),
       c = this.colours();
-    const key = [w, h, ratio, s.first, s.last, s.low, s.high, s.log, ...Object.values(c), history.sign].join();
+    const n = history.points.length;
+    s.crowd = n > 2000 ? 2 : n > 400 ? 1 : 0;
+    const key = [w, h, ratio, ...[s.first, s.last, s.low, s.high, s.log, s.crowd], ...Object.values(c)].join();
     if (key !== this.key || this.drawn > history.points.length || this.of !== history) {
       Object.assign(this, { key, drawn: 0, of: history });
       for (const canvas of [this.base, this.canvas]) [canvas.width, canvas.height] = [w * ratio, h * ratio];
@@ -129,19 +131,19 @@ class Plot {
 
   dot(g, s, c, row, h) {
     const value = row.metrics[0],
-      x = s.x(row.n),
-      many = this.store.history.points.length > 2000;
+      x = s.x(row.n);
     if (row.state === "failed") {
       g.fillStyle = c.failed;
       g.fillRect(x - 1, h - 21, 2, 5);
       return;
     }
     if (!Number.isFinite(value)) return;
-    Object.assign(g, { fillStyle: row.state === "completed" ? c.point : c.pruned, globalAlpha: many ? 0.4 : 0.7 });
-    if (many) g.fillRect(x - 1.2, s.y(value) - 1.2, 2.4, 2.4);
+    g.fillStyle = { completed: c.point, pruned: c.pruned }[row.state] ?? c.text;
+    g.globalAlpha = [0.7, 0.5, 0.4][s.crowd];
+    if (s.crowd > 1) g.fillRect(x - 1.2, s.y(value) - 1.2, 2.4, 2.4);
     else {
       g.beginPath();
-      g.arc(x, s.y(value), 2.6, 0, 7);
+      g.arc(x, s.y(value), s.crowd ? 1.9 : 2.6, 0, 7);
       g.fill();
     }
     g.globalAlpha = 1;

@@ -10,7 +10,17 @@ class Store {
     this.heard = performance.now();
     this.clear();
     model.on("msg:custom", (message) => this.take(message));
-    model.send({ kind: "ready" });
+    this.send({ kind: "ready" });
+  }
+
+  // To the kernel; false when there is none any more, because it was restarted or has ended.
+  send(message) {
+    try {
+      this.model.send(message);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   clear() {
@@ -29,14 +39,14 @@ class Store {
   take(message) {
     this.heard = performance.now();
     if (message.kind === "full" || message.kind === "delta") this.merge(message);
-    else if (message.kind === "keep") this.model.send({ kind: "kept", ok: keep(this.model, message.data) });
+    else if (message.kind === "keep") this.send({ kind: "kept", ok: keep(this.model, message.data) });
     else for (const view of this.views) view.answer(message);
   }
 
   merge({ kind, since, change, head, rows }) {
     if (kind === "delta" && since !== this.change) {
       // a message was lost: the page was reloaded, or not there yet
-      this.model.send({ kind: "ready" });
+      this.send({ kind: "ready" });
       return;
     }
     Object.assign(this.head, head);

@@ -84,13 +84,13 @@ class Table {
         get: (r) => r.attempt,
         show: (r) => String(r.attempt),
       },
+      { id: "worker", title: "worker", get: (r) => r.worker, show: (r) => r.worker ?? "" },
       any((r) => r.error) && {
         id: "error",
         title: "error",
         get: (r) => r.error || undefined,
         show: (r) => r.error ?? "",
       },
-      { id: "worker", title: "worker", get: (r) => r.worker, show: (r) => r.worker ?? "" },
     ].filter(Boolean);
     for (const c of list.filter((c) => c.id.startsWith("p:")))
       c.right = ![...rows.values()].slice(0, 50).some((r) => typeof c.get(r) === "string");
@@ -127,7 +127,7 @@ class Table {
       changed = this.store.rows.values();
     }
     for (const row of changed) for (const c of this.cols) c.width = Math.min(26, Math.max(c.width, c.show(row).length));
-    const widths = this.cols.map((c) => `${c.width}ch + ${c.id === "state" || c.bar ? 36 : 20}px`);
+    const widths = this.cols.map((c) => `${c.width}ch + ${c.id === "state" ? 46 : c.bar ? 36 : 20}px`);
     const css = this.cols.map((c, i) => `minmax(calc(${widths[i]}), ${c.width}fr)`).join(" ");
     if (css === this.css) return;
     this.css = css;
@@ -291,6 +291,8 @@ class Table {
   paint() {
     if (!this.cols) return;
     this.openAt = this.opened();
+    this.range = this.store.history.range();
+    this.bars = Object.values(this.range ?? {}).join();
     const { scrollTop, clientHeight } = this.grid,
       n = this.order.length;
     const from = Math.max(0, this.at(scrollTop) - 2),
@@ -320,7 +322,7 @@ class Table {
     const best = this.store.head.best?.number === row.n,
       open = row.n === this.open;
     const second = row.state === "running" ? Math.floor(performance.now() / 1000) : "";
-    const state = `${row.version}/${best}/${open}/${second}`;
+    const state = [row.version, best, open, second, this.bars].join("/");
     if (node.dataset.drawn !== state) {
       this.fill(node, row, best, open);
       node.dataset.drawn = state;
@@ -363,7 +365,7 @@ class Table {
   // How good a value is, from 0 to 100, in the range that the plot shows.
   share(value) {
     const { history } = this.store,
-      range = history.range();
+      range = this.range;
     if (!range || !Number.isFinite(value) || range.low === range.high) return 0;
     const [a, b, v] = range.log
       ? [range.low, range.high, value].map((x) => Math.log10(Math.max(x, 1e-300)))
@@ -436,9 +438,16 @@ class Table {
     this.grid.classList.toggle("tall", this.open !== null);
     if (this.open !== null) {
       this.details.append(make("div", "dim", "asking the kernel …"));
-      this.ask(n);
+      if (!this.ask(n)) this.answer(this.known(n));
     }
     this.paint();
+  }
+
+  // What can be told of a row without a kernel.
+  known(n) {
+    const { params } = this.store.rows.get(n),
+      given = this.store.head.columns.params.map((name, i) => [name, param(params[i])]);
+    return { number: n, params: given.filter(([, text]) => text), log_tail: "not to be read: this kernel is gone" };
   }
 
   answer({ number: n, params, error, traceback, log_tail }) {

@@ -58,6 +58,7 @@ const trim = (text) => text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 
 function duration(s) {
   if (s === null || s === undefined) return "";
+  if (s < 0.0995 && s > 0) return `${(1000 * s).toFixed(0)} ms`;
   if (s < 9.95 && !Number.isInteger(s)) return `${s.toFixed(s < 1 ? 2 : 1)} s`;
   const whole = Math.round(s);
   for (const [unit, name, below, small] of [

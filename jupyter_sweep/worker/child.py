@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 from . import keeping, procs, shell, trial
@@ -53,6 +54,14 @@ def _end_joblib_workers() -> None:
         executor.shutdown(wait=True, kill_workers=True)
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Child:
     """The host of trials in a process of their own."""
 
@@ -66,7 +75,7 @@ class Child:
         self._main_thread = threading.get_ident()
         self._namespace: dict[str, Any] = {}
         self._task: Frame = {}
-        self._active = self._sending = self._stop_wanted = self._stop_raised = False
+        self._active = self._sending = self._stop_wanted = self._stop_raised = self._half_imported = False
         sys.path[:], sys.argv[:] = [folder for folder in sys.path if folder], [""]
         faulthandler.enable(2)
         keeping.leave_sigterm_alone_in_forks()
@@ -101,7 +110,7 @@ class Child:
     def _reset(self) -> None:
         keeping.reset_signals()
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._active = self._sending = self._stop_wanted = self._stop_raised = False
+        self._active = self._sending = self._stop_wanted = self._stop_raised = self._half_imported = False
 
     def _clean_up(self, started: set[threading.Thread], duration_s: float) -> bool:
         """Let go of what the trial left; tell whether this process may run another."""
@@ -114,7 +123,8 @@ class Child:
             gc.collect()
         _end_joblib_workers()
         lives = any(not thread.daemon and thread.is_alive() for thread in started)
-        return not lives and not (procs.has_children() and procs.strays(self._pid))
+        strays = procs.has_children() and procs.strays(self._pid)
+        return not (lives or strays or self._half_imported)
 
     # -- the host of a trial ------------------------------------------------------------------------------------------
 
@@ -130,8 +140,7 @@ class Child:
         if threading.get_ident() == self._main_thread:
             self._sending = True
         try:
-            report = {"op": "report", "ticket": ticket, "step": step, "metrics": metrics, "at": at}
-            self._channel.send(report)
+            self._channel.send({"op": "report", "step": step, "metrics": metrics, "at": at})
             self._stop_wanted |= any(frame["op"] == "stop" for frame in self._channel.pending())
         finally:
             if threading.get_ident() == self._main_thread:
@@ -159,10 +168,14 @@ class Child:
     def failed(self, error: BaseException) -> None:
         """Nothing more to do: the exception is printed into the log and told to the supervisor."""
 
-    def _on_sigterm(self, *_: Any) -> None:
-        """End the trial here, but never in the middle of a frame; without a trial the signal came too late."""
+    def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
+        """End the trial here, but never in the middle of a frame; without a trial the signal came too late.
+
+        A library that was half imported can't be imported again, so that this process must not run another trial.
+        """
         self._stop_wanted = self._active
         if self._active and not self._sending:
+            self._half_imported = _is_importing(frame)
             self._stop()
 
     def _stop(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -49,6 +50,13 @@ class Context:
         self._task, self._send = task, send
         self._reports = 0
         self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def close(self) -> None:
+        """Refuse reports from now on: a thread that the trial left behind must not speak for the next one."""
+        with self._lock:
+            self._over = True
 
     def seed(self) -> int:
         """Give the trial's seed."""
@@ -62,12 +70,15 @@ class Context:
                 "report() was called in another process than the trial's; give the value back and report it there"
             )
         values = dict(metrics)
-        if step is None:
-            step = self._own_step(values)
-        numbers = {name: _number(name, value) for name, value in values.items()}
-        self._reports += 1
-        self.metrics.update(numbers)
-        self._send(int(step), numbers, time.time())
+        with self._lock:
+            if self._over:
+                raise RuntimeError("report() was called after the end of its trial")
+            if step is None:
+                step = self._own_step(values)
+            numbers = {name: _number(name, value) for name, value in values.items()}
+            self._reports += 1
+            self.metrics.update(numbers)
+            self._send(int(step), numbers, time.time())
 
     def _own_step(self, values: dict[str, Any]) -> int:
         for name in STEP_NAMES:

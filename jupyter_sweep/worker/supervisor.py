@@ -74,6 +74,7 @@ class Slot:
         begun = time.monotonic()
         try:
             launch = self._launches.get(task["launch"])
+            os.stat(launch.cwd)  # said here in one line, where the child could only crash
             process = self._child(launch, task, wanted)
             os.makedirs(task["folder"], mode=0o700, exist_ok=True)
         except (OSError, ValueError, KeyError) as error:

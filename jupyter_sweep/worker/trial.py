@@ -76,6 +76,8 @@ def run(task: Task, jobs: Jobs, host: Host) -> End:
             raise
         host.failed(error)
         end = _failure(error, task)
+    finally:
+        context.close()
     end["metrics"] = {**context.metrics, **end["metrics"]}
     end["duration_s"] = time.perf_counter() - begun
     return end

@@ -207,6 +207,13 @@ def test_a_child_that_stopped_cleanly_stays_warm_and_keeps_its_reports(runner: R
     assert runner.body("loss = 1")["pid"] == first
 
 
+def test_a_child_that_was_stopped_in_the_middle_of_an_import_is_replaced(runner: Runner) -> None:
+    (runner.folder.home / "slow_import.py").write_text("mark()\nimport time\ntime.sleep(60)")
+    end = stopped(runner, "import builtins\nbuiltins.mark = mark\nimport slow_import\nmark()")
+    assert end["state"] == "pruned"
+    assert runner.body("loss = 1")["pid"] != end["pid"]
+
+
 def test_a_stop_that_comes_after_the_end_harms_nobody(runner: Runner) -> None:
     runner.body("loss = 1")
     process = runner.slot._process
@@ -355,6 +362,22 @@ def test_a_child_with_a_thread_of_the_trial_is_replaced_unless_the_thread_is_a_d
     first, second = (runner.body(start.format(is_daemon)) for is_daemon in (True, False))
     assert first["pid"] == second["pid"]
     assert runner.body("loss = 1")["pid"] != first["pid"]
+
+
+def test_a_thread_that_outlives_its_trial_reports_to_nobody(runner: Runner) -> None:
+    body = """
+        import threading, time
+        def late(report):
+            for _ in range(200):
+                report(None, {"loss": 9})
+                time.sleep(0.001)
+        threading.Thread(target=late, args=(trial().report,), daemon=True).start()
+        loss = 1
+    """
+    first = runner.body(body)
+    second = runner.body("import time\ntime.sleep(0.3)\nloss = 2")
+    assert (second["metrics"], second["reports"]) == ({"loss": 2.0}, [])
+    assert first["pid"] == second["pid"]
 
 
 def test_a_timer_of_one_trial_does_not_end_the_next(runner: Runner) -> None:
