@@ -311,7 +311,7 @@ class Handle:
 
     def _ask(self, verb: str, state: str) -> None:
         sweep = self.definition
-        if sweep.state not in ACTIVE_STATES and not (verb == "stop" and sweep.state == "paused"):
+        if sweep.state not in ACTIVE_STATES and (sweep.state != "paused" or verb == "pause"):
             return
         key = launch.key_to_ask(self._store, sweep)
         is_starting = self._store.asked_at(self.sweep_id, "run") is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 #: Quick tests first, so that a plain mistake is told in seconds.
 ORDER = ("contracts", "faults", "test_notebooks.py", "faces")
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,12 +92,3 @@ def nothing_left(home: Path) -> Iterator[None]:
     yield
     _, alive = psutil.wait_procs(processes_of(home), timeout=20)
     assert not alive, f"still running: {[(p.pid, p.cmdline()) for p in alive]}"
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of a Chromium: $CHROMIUM or the first one on the path; the test is skipped where there is none."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if path is None:
-        pytest.skip("no Chromium found: install one, or name it in $CHROMIUM")
-    return path

@@ -27,6 +27,7 @@ _SETTINGS = {
 }
 #: At its default of 15 s a worker that dies twice in a row is given up for good (dask/distributed#7312 looks the same).
 _LASTING = {"distributed.deploy.lost-worker-timeout": "1h"}
+SLOTS_PER_WORKER = 4
 _CONNECT_S = 10
 _CLOSE_S = 5
 
@@ -61,7 +62,11 @@ def start(where: Where, slots: int | None) -> Backend:
 
 
 class Local:
-    """A LocalCluster with one worker a slot: processes watched by nannies, or all in this process ("threads")."""
+    """A LocalCluster: processes watched by nannies, or all in this process ("threads").
+
+    A worker process serves up to SLOTS_PER_WORKER slots. It only supervises, trials have processes of their own, so
+    its threads don't get in each other's way; a process a slot would cost 48 MB and a start of its own each.
+    """
 
     def __init__(self, where: Where, n: int) -> None:
         import dask
@@ -69,13 +74,14 @@ class Local:
         distributed = load_distributed()
         self.prefix = where.kind
         self._wanted = n
+        self._threads = min(n, SLOTS_PER_WORKER)
         processes = where.kind == "local"
         dask.config.set(_LASTING)
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # all that matters comes to us as an event
         with _environment_kept(), dask.config.set(_SETTINGS):
             self._cluster = distributed.LocalCluster(
-                n_workers=n,
-                threads_per_worker=1,
+                n_workers=self._n_workers(),
+                threads_per_worker=self._threads,
                 processes=processes,
                 memory_limit=0,  # trials have their own limit; a worker that pauses for memory would hold them back
                 host="127.0.0.1" if processes else None,
@@ -97,18 +103,21 @@ class Local:
         link: str = load_distributed().utils.format_dashboard_link("127.0.0.1", port)
         return link
 
+    def _n_workers(self) -> int:
+        return -(-self._wanted // self._threads)
+
     def slots(self) -> int:
         return self._wanted
 
     def scale(self, n: int) -> None:
         self._wanted = n
-        self._cluster.scale(n)
+        self._cluster.scale(self._n_workers())
 
     def is_whole(self) -> bool:
-        return len(self._cluster.scheduler.workers) >= self._wanted
+        return len(self._cluster.scheduler.workers) >= self._n_workers()
 
     def heal(self) -> None:
-        self._cluster.scale(self._wanted)
+        self._cluster.scale(self._n_workers())
 
     def close(self) -> None:
         pids = {pid for nanny in self._cluster.workers.values() if (pid := _pid(nanny)) is not None}

@@ -54,9 +54,12 @@ def _plugin(topic: str, prefix: str, sources: Mapping[str, str]) -> Any:
             version = hashlib.blake2b("".join(sources.values()).encode(), digest_size=4).hexdigest()
             package = space["install"](f"_sweep_worker_{version}", space["compiled"](sources))
             own = str(worker.name)
-            label = f"{prefix or socket.gethostname()}/{own.rpartition(':')[2]}"
             n = worker.state.nthreads
-            self.labels = [label] if n == 1 else [f"{label}.{i}" for i in range(n)]
+            if prefix:  # our own cluster, whose workers are numbered
+                self.labels = [f"{prefix}/{int(own) * n + i}" for i in range(n)]
+            else:
+                label = f"{socket.gethostname()}/{own.rpartition(':')[2]}"
+                self.labels = [label] if n == 1 else [f"{label}.{i}" for i in range(n)]
             address = worker.address
             self.pool = package.pool.Pool(sources, self.labels, lambda text: worker.log_event(topic, [address, text]))
 

@@ -27,6 +27,7 @@ from .digest_graph import mix
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_DOCSTRING_IS_FIRST = sys.version_info < (3, 14)
 _OWN_SCOPE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
 
 
@@ -127,32 +128,21 @@ def nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def code_print(code: types.CodeType) -> bytes:
     """Give the identity of compiled code: blind to lines and docstrings, the same for this version of Python only."""
-    instructions, constants = _without_docstring(code)
     return mix(
         "code",
-        instructions,
-        *(_constant_print(constant) for constant in constants),
+        code.co_code,
+        *(_constant_print(constant) for constant in _constants(code)),
         *("|".join(names) for names in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)),
         f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount}",
     )
 
 
-def _without_docstring(code: types.CodeType) -> tuple[bytes, tuple[Any, ...]]:
-    """Give instructions and constants as they are without a docstring, which is always the first constant.
-
-    Until 3.12 a function without one has None there. Since then the others move up.
-    """
-    if sys.version_info < (3, 13):
-        is_function = code.co_flags & inspect.CO_NEWLOCALS and code.co_name not in _OWN_SCOPE
-        documented = is_function and code.co_consts and isinstance(code.co_consts[0], str)
-        return code.co_code, (None, *code.co_consts[1:]) if documented else code.co_consts
-    if not code.co_flags & 0x4000000:  # CO_HAS_DOCSTRING
-        return code.co_code, code.co_consts
-    instructions = bytearray(code.co_code)
-    for at in range(0, len(instructions), 2):
-        if instructions[at] in dis.hasconst:
-            instructions[at + 1] = (instructions[at + 1] - 1) % 256
-    return bytes(instructions), code.co_consts[1:]
+def _constants(code: types.CodeType) -> tuple[Any, ...]:
+    """Give the constants without the docstring: the first one, in whose place a function without one has None."""
+    is_function = code.co_flags & inspect.CO_NEWLOCALS and code.co_name not in _OWN_SCOPE
+    if _DOCSTRING_IS_FIRST and is_function and code.co_consts and isinstance(code.co_consts[0], str):
+        return (None, *code.co_consts[1:])
+    return code.co_consts
 
 
 def _constant_print(value: object) -> bytes:

@@ -30,6 +30,8 @@ from .resume import release_orphans
 BUSY_WAIT_S = 0.05
 IDLE_WAIT_S = 0.02
 HEARTBEAT_S = 2.0
+#: The state that a request gives to a sweep that nobody runs.
+RESTING = {"pause": "paused", "stop": "stopped", "interrupt": "interrupted", "kill": "interrupted"}
 
 
 class Driver:
@@ -72,8 +74,8 @@ class Driver:
             self._run(request, loop)
         elif loop is not None:
             loop.obey(request.verb)
-        elif request.verb in ("stop", "kill") and self._is_left_over(request.sweep_id):
-            self.store.set_state(request.sweep_id, "stopped")
+        elif self._is_left_over(request.sweep_id):
+            self.store.set_state(request.sweep_id, RESTING[request.verb])
 
     def _is_left_over(self, sweep_id: int) -> bool:
         """Tell whether a sweep is unfinished without anybody running it; it may have ended since it was asked to."""
@@ -210,4 +212,7 @@ def _executor(options: dict[str, Any]) -> Executor:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    status = main(json.loads(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # all is closed and written; what a library's threads still wait for must not keep the process

@@ -31,6 +31,8 @@ def run(store: Store, sweep: Sweep, launch: str) -> None:
     key = f"inline-{os.getpid()}-{sweep.sweep_id}"
     driver_id = leases.register(store, key)
     if driver_id is None or not leases.claim(store, sweep.sweep_id, driver_id):
+        if driver_id is not None:
+            leases.sign_off(store, driver_id)
         raise SweepError(f"Sweep {sweep.name!r} runs already in another process; wait for it or stop it first.")
     try:
         release_orphans(store, sweep, at=time.time())

@@ -208,8 +208,21 @@ def _table(snapshot: Mapping[str, Any], top: int) -> list[str]:
 
 
 def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Give lines with columns of numbers set to the right, others to the left."""
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    sides = [str.rjust if all(map(_is_number, column)) else str.ljust for column in zip(*cells[1:], strict=True)]
+    return [
+        "  ".join(side(text, width) for text, width, side in zip(row, widths, sides, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _is_number(shown: str) -> bool:
+    try:
+        float(shown or "0")
+    except ValueError:
+        return False
+    return True
 
 
 def line(snapshot: Mapping[str, Any], width: int | None = None) -> str:
