@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-
 N, PAUSE_S = 10, 1.0
 
 
@@ -31,8 +30,8 @@ def memory_mb(pid: int, field: str = "Pss") -> float:
 class Peak(threading.Thread):
     """Watches the PSS of a driver's whole family.
 
-    A peak counts when it holds for two looks: processes are read one after another, and a mapping that one gives up while
-    another takes it would be counted twice.
+    A peak counts when it holds for two looks: processes are read one after another, and a mapping that one gives up
+    while another takes it would be counted twice.
     """
 
     def __init__(self, handle: object) -> None:
@@ -84,9 +83,8 @@ def main() -> None:
         peak, growth, started, trial = sweep_over(mb, "big")
         print(f"array {mb} MB; peak PSS of all processes but the kernel {peak:.0f} MB = {peak / mb:.2f} x")
         print(f"kernel grew by {growth:.0f} MB = {growth / mb:.2f} x; the call returned after {started:.2f} s")
-        print(
-            f"a trial that touches every page {(trial - PAUSE_S) * 1000:.1f} ms; with 1 MB {(small[3] - PAUSE_S) * 1000:.1f} ms"
-        )
+        own, less = (trial - PAUSE_S) * 1000, (small[3] - PAUSE_S) * 1000
+        print(f"a trial that touches every page {own:.1f} ms; with 1 MB {less:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Snapshot:
             "versions": len(self.store.sweeps(sweep.name)),
             "state": sweep.state,
             "message": sweep.message,
-            "where": self.owner.where_text if self.owner else str(sweep.executor),
+            "where": self._where(),
             "slots": self.owner.slots if self.owner else None,
             "driver": self.owner.pid if self.owner else None,
             "dashboard": self.owner.dashboard if self.owner else "",
@@ -65,11 +65,20 @@ class Snapshot:
             "tags": list(sweep.tags),
         }
 
+    def _where(self) -> str:
+        at_once = self._at_once()
+        where = self.owner.where_text if self.owner else str(self.sweep.executor)
+        return f"{where} · {at_once} at once" if at_once else where
+
+    def _at_once(self) -> int:
+        """Give how many trials run at once; 0 while there is no driver that could say."""
+        slots = self.owner.slots if self.owner else 0
+        return min(self.sweep.budget.parallel or slots, slots)
+
     def _wanted(self) -> int | None:
-        configurations = self.sweep.budget.max_trials
-        size = self.sweep.space.size if configurations is None else None
-        total = configurations if configurations is not None else size
-        return None if total is None else total * self.sweep.budget.repetitions
+        """Give how many trials it will be in the end; a finite space has no more than its size."""
+        limits = [n for n in (self.sweep.budget.max_trials, self.sweep.space.size) if n is not None]
+        return min(limits) * self.sweep.budget.repetitions if limits else None
 
     def _metrics(self) -> list[str]:
         names = [o.metric for o in self.sweep.objectives]
@@ -99,8 +108,7 @@ class Snapshot:
         recent = self.ledger.recent_s
         if not left or recent is None or self.owner is None:
             return None
-        slots = self.owner.slots or 1
-        return left * recent / max(1, min(self.sweep.budget.parallel or slots, slots))
+        return left * recent / max(1, self._at_once())
 
     def _best(self) -> dict[str, Any] | None:
         found = self.ledger.best(self.sweep)

@@ -185,6 +185,26 @@ def test_an_inline_sweep_is_interrupted_too(kernel: Kernel) -> None:
     assert kernel.value("sweep('e').state") == "interrupted"
 
 
+@pytest.mark.parametrize(("name", "above"), [("r1", ""), ("r2", "%%time\n")])
+def test_a_sweep_goes_on_when_its_kernel_is_restarted(folder: Path, name: str, above: str) -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        Kernel(manager, client).run(SETUP)
+        client.execute(f"{above}%%sweep {name} --min loss -n 500 --jobs 1\n{SLOW}")
+        wait_for_trial(folder, name)
+        manager.restart_kernel()
+        handle = sweep(name, folder=folder.parent)
+        before = handle.counts.get("completed", 0)
+        limit = time.monotonic() + 20
+        while handle.counts.get("completed", 0) < before + 3 and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert handle.state == "running"
+        handle.stop()
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
 def test_a_mistake_fails_the_cell_and_shows_the_message_alone(kernel: Kernel, folder: Path) -> None:
     reply, text = kernel.run("%%sweep f -n 3\nk = choice(1, 2)\nloss = k")
     assert (reply["status"], reply["ename"]) == ("error", "SweepError")

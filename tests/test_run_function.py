@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +80,9 @@ def test_all_ways_to_run_give_the_same(folder: Path) -> None:
         handle = run(noisy, SPACE, name=name, min="loss", n=6, seed=2, **{**where, "jobs": where.get("jobs") and 1})
         found.append([(t.params, t.seed, t.metrics) for t in handle.trials()])
         assert len(handle.curves) == 18
-        assert [handle.load("seed.joblib", trial=t.number) for t in handle.trials()] == [t.seed for t in handle.trials()]
+        assert [handle.load("seed.joblib", trial=t.number) for t in handle.trials()] == [
+            t.seed for t in handle.trials()
+        ]
     assert found[0] == found[1] == found[2]
 
 
@@ -90,8 +96,6 @@ def test_functions_of_all_sorts_and_what_they_give(folder: Path) -> None:
 
     def add(base: float, k: int) -> float:
         return base + k
-
-    import functools
 
     space = Space(k=Choice(3, 1, 2))
     jobs: dict[str, Callable[..., Any]] = {
@@ -107,30 +111,207 @@ def test_functions_of_all_sorts_and_what_they_give(folder: Path) -> None:
     assert run(lambda k: k, space, min="loss", grid=True, on="inline").name.endswith("loss")
 
 
-def test_inline_runs_in_this_very_process_one_at_a_time(folder: Path) -> None:
-    seen: list[tuple[int, int, bool]] = []
-    before = (os.getcwd(), random.getstate(), list(sys.path), dict(os.environ))
+# -- inline -----------------------------------------------------------------------------------------------------------
 
-    def here(k: int) -> int:
+
+def test_inline_runs_in_this_very_process_and_leaves_it_as_it_was(folder: Path) -> None:
+    def here(k: int) -> dict[str, float]:
+        import numpy
+
+        numpy.random.seed(k)
         os.environ["SET_BY_A_TRIAL"] = "1"
         os.chdir("/")
-        inside.append((os.getpid(), threading.get_ident(), sys.gettrace() is None))
+        return {"loss": k, "pid": os.getpid(), "thread": threading.get_ident()}
+
+    before = os.getcwd(), random.getstate(), list(sys.path), dict(os.environ)
+    handle = run(here, Space(k=Int(1, 5)), name="here", min="loss", grid=True, on="inline")
+    assert (os.getcwd(), random.getstate(), list(sys.path), dict(os.environ)) == before
+    assert set(handle.df["pid"]) == {os.getpid()}
+    assert set(handle.df["thread"]) == {threading.get_ident()}
+    spans = [(t.started_at or 0, t.finished_at or 0) for t in handle.trials()]
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans)), "one at a time"
+    assert handle.driver is None
+
+
+def test_a_breakpoint_in_an_inline_trial_opens_the_debugger_in_its_frame(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def looked_into(k: int) -> int:
+        secret = k * 7
+        breakpoint()
+        print("secret is", secret)
+        return secret
+
+    stops = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: stops.append(dict(sys._getframe(1).f_locals)))
+    handle = run(looked_into, Space(k=Choice(1, 2)), name="looked", min="loss", grid=True, on="inline")
+    assert stops == [{"k": 1, "secret": 7}, {"k": 2, "secret": 14}]
+    assert handle.log(1) == "secret is 14\n"
+    assert "secret is 14" in capsys.readouterr().out
+
+
+def test_inline_trials_report_and_are_pruned(folder: Path) -> None:
+    def curve(k: int) -> None:
+        for step in range(20):
+            report(loss=k + 1 / (step + 1), step=step)
+
+    handle = run(curve, Space(k=Int(1, 12)), name="curve", min="loss", grid=True, on="inline", stop="median")
+    pruned = [t for t in handle.trials() if t.state == "pruned"]
+    assert pruned
+    assert handle.counts["completed"] + len(pruned) == 12
+    assert handle.best is not None
+    assert handle.best.params == {"k": 1}
+    reports = handle.curves.groupby("number").size()
+    assert all(reports[t.number] < 20 for t in pruned)
+    assert all(reports[t.number] == 20 for t in handle.trials() if t.state == "completed")
+
+
+def test_an_interrupt_of_an_inline_sweep_leaves_it_to_be_gone_on_with(folder: Path) -> None:
+    def interrupted(k: int) -> int:
+        with open("inline-ran", "a") as file:
+            file.write(f"{k} ")
+        if k == 3 and not os.path.exists("inline-went-on"):
+            signal.raise_signal(signal.SIGINT)
         return k
 
-    sys.modules["__main__"].inside = seen  # type: ignore[attr-defined]
-    here.__globals__["inside"] = seen
-    try:
-        handle = run(_by_module(here), Space(k=Int(1, 5)), name="here", min="loss", grid=True, on="inline")
-    finally:
-        del here.__globals__["inside"], sys.modules["__main__"].inside  # type: ignore[attr-defined]
-    assert handle.counts == {"completed": 5}
-    assert (os.getcwd(), random.getstate(), list(sys.path), dict(os.environ)) == before
-    spans = [(t.started_at, t.finished_at) for t in handle.trials()]
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False) if a[1] and b[0])
-    assert {t.worker for t in handle.trials()} == {"inline/0"}
-    assert {t.pid for t in handle.trials()} == {os.getpid()}
-    assert not any("inline" in " ".join(p.cmdline()) for p in processes_of(folder / "sweeps"))
+    space, options = Space(k=Int(1, 6)), {"name": "stopped", "min": "loss", "grid": True, "on": "inline"}
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, space, **options)
+    handle = sweep("stopped")
+    assert handle.state == "interrupted"
+    ends = [str(t.state) for t in handle.trials()]
+    assert ends[:3] == ["completed", "completed", "cancelled"]
+    assert set(ends[3:]) <= {"waiting"}, "what had not begun still can"
+    assert handle.ended
+    Path("inline-went-on").touch()
+    assert run(interrupted, space, **options).state == "finished"
+    assert sorted(Path("inline-ran").read_text().split()) == ["1", "2", "3", "3", "4", "5", "6"]
+    assert sorted(t.params["k"] for t in handle.trials() if t.state == "completed") == [1, 2, 3, 4, 5, 6]
+    assert run(interrupted, Space(k=Int(1, 8)), **{**options, "on": "local", "jobs": 2}).counts["completed"] == 8
 
 
-def _by_module(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def test_checkpoints_and_retries_work_inline(folder: Path) -> None:
+    def flaky(k: int) -> int:
+        begun = checkpoint() or 0
+        checkpoint(begun + 1)
+        if begun < 2:
+            raise OSError("not yet")
+        return k + begun
+
+    handle = run(flaky, Space(k=Choice(1, 2)), name="flaky", min="loss", grid=True, on="inline", retry=2)
+    assert [(t.metrics, t.attempt) for t in handle.trials()] == [({"loss": 3.0}, 3), ({"loss": 4.0}, 3)]
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", WHERE, ids=["inline", "local", "threads"])
+def test_fail_fast_raises_and_keep_going_does_not(folder: Path, where: dict[str, Any]) -> None:
+    def sometimes(k: int) -> float:
+        time.sleep(0.1 * (k != 2))
+        return 1 / (k - 2)
+
+    name, space = f"fast-{where.get('on', 'local')}", Space(k=Int(1, 9))
+    with pytest.raises(SweepError, match="ZeroDivisionError"):
+        run(sometimes, space, name=name, min="loss", grid=True, fail_fast=True, **where)
+    counts = sweep(name).counts
+    assert counts["failed"] == 1
+    assert counts.get("completed", 0) < 8
+    with pytest.raises(SweepError, match="ZeroDivisionError"):
+        run(sometimes, space, name=name, min="loss", grid=True, fail_fast=True, **where)
+    assert sweep(name).counts == counts, "what went beyond its failures starts nothing"
+    handle = run(sometimes, space, name=name, min="loss", grid=True, **where)
+    assert handle.state == "finished"
+    assert handle.counts["failed"] == 1
+    assert handle.counts["completed"] == 8
+    assert handle.failure(1)["error"] == "ZeroDivisionError: division by zero"
+    assert "return 1 / (k - 2)" in handle.failure(1)["traceback"]
+    assert "jupyter_sweep" not in handle.failure(1)["traceback"].replace(str(folder), "")
+
+
+@pytest.mark.parametrize(
+    ("job", "space", "options", "words"),
+    [
+        (bowl, SPACE, {}, ["min"]),
+        (bowl, SPACE, {"min": "loss", "n": 0, "algo": "typo", "timeout": "soon"}, ["n=", "typo", "timeout"]),
+        (bowl, SPACE, {"min": "loss", "timout": 3}, ["timout", "timeout"]),
+        (bowl, SPACE, {"min": "loss", "grid": True}, ["x", "step="]),
+        (bowl, SPACE, {"min": "loss", "on": "inline", "jobs": 2, "timeout": 3}, ["jobs", "timeout"]),
+        (bowl, Space(x=Float(0, 1)), {"min": "loss"}, ["k"]),
+        (bowl, Space(x=Float(0, 1), k=Int(1, 2), z=Int(1, 2)), {"min": "loss"}, ["z"]),
+        (bowl, {"x": (0, 1)}, {"min": "loss"}, ["Space"]),
+        (3, SPACE, {"min": "loss"}, ["3"]),
+        (bowl, Space(), {"min": "loss"}, ["parameter"]),
+        (lambda k: threading.Lock() and k, Space(k=Int(1, 2)), {"min": "loss", "name": "a b"}, ["a b"]),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_started_or_written(
+    home: Path, job: Any, space: Any, options: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(SweepError) as told:
+        run(job, space, **options)
+    assert all(word in str(told.value) for word in words), told.value
+    assert not home.exists()
+    assert processes_of(home) == []
+
+
+def test_what_can_not_travel_is_named_before_the_start(home: Path) -> None:
+    lock = threading.Lock()
+
+    def locked(k: int) -> int:
+        with lock:
+            return k
+
+    with pytest.raises(SweepError, match="lock"):
+        run(locked, Space(k=Int(1, 2)), name="locked", min="loss")
+    assert not home.exists()
+
+
+# -- finding it again -------------------------------------------------------------------------------------------------
+
+
+def test_a_handle_is_found_by_name_version_and_folder(home: Path, tmp_path: Path) -> None:
+    def run_in(folder: Path, factor: int) -> Handle:
+        def scaled(k: int) -> int:
+            return k * factor
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
+            return run(scaled, Space(k=Choice(1, 2)), name="digits", min="loss", grid=True, on="inline")
+
+    there = tmp_path / "there"
+    run_in(tmp_path, 1)
+    run_in(tmp_path, 2)
+    run_in(there, 3)
+    assert sweep("digits").df["loss"].tolist() == [2, 4]
+    assert sweep("digits", version=1).df["loss"].tolist() == [1, 2]
+    assert sweep().name == "digits"
+    for folder in (there, str(there), there / "sweeps"):
+        assert sweep("digits", folder=folder).df["loss"].tolist() == [3, 6], "a folder given is the folder meant"
+    with pytest.raises(SweepError, match="'digits'"):
+        sweep("digist")
+    with pytest.raises(SweepError, match="no version 7"):
+        sweep("digits", version=7)
+    with pytest.raises(SweepError, match="no sweeps"):
+        sweep("digits", folder=tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    run_in(tmp_path, 1)
+    assert sweep("digits").version == 1
+    assert [h.version for h in sweep("digits").versions] == [1, 2]
+
+
+def test_a_call_in_the_background_returns_at_once_and_is_waited_for_and_stopped(folder: Path) -> None:
+    def slow(k: int) -> int:
+        time.sleep(0.2)
+        return k
+
+    handle = run(slow, Space(k=Int(1, 90)), name="bg", min="loss", grid=True, jobs=2, bg=True)
+    assert not handle.wait(0.3)
+    while not handle.counts.get("completed"):
+        time.sleep(0.02)
+    assert handle.driver is not None
+    handle.stop()
+    assert handle.wait(5)
+    assert handle.state == "stopped"
+    assert handle.counts.get("cancelled", 0) <= 2
+    assert run(slow, Space(k=Int(1, 3)), name="bg", min="loss", n="+1", algo="random", jobs=2).state == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -49,7 +50,11 @@ def at_once(spans: list[tuple[float, float]]) -> int:
 
 
 def drivers(home: Path) -> list[psutil.Process]:
-    return [p for p in processes_of(home) if "jupyter_sweep.runner.driver" in p.cmdline()]
+    found = []
+    for process in processes_of(home):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [process] if "jupyter_sweep.runner.driver" in process.cmdline() else []
+    return found
 
 
 def takes(condition: Callable[[], object], limit_s: float) -> float:

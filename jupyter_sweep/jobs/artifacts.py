@@ -1,4 +1,4 @@
-"""Read what a trial saved with `save(name, object)`: a joblib file in the trial's folder, made by the user's own trial."""
+"""Read what a trial saved with `save(name, object)`: a joblib file in its folder, made by the user's own trial."""
 
 from __future__ import annotations
 

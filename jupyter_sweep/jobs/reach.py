@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import vocabulary
-from .modules import origin_kind
+from .origins import origin_kind
 from .sources import global_names
 
 _PACKAGE = __name__.partition(".")[0]

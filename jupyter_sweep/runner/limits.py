@@ -53,7 +53,7 @@ def batch_size(durations: Sequence[float], *, left: int | None, slots: int) -> i
     if not durations:
         return 1
     fitting = int(BATCH_S / max(statistics.median(durations), 1e-4))
-    share = MAX_BATCH if left is None else -(-left // max(1, slots))
+    share = MAX_BATCH if left is None else -(-left // max(1, 2 * slots))  # smaller towards the end: all end together
     return max(1, min(fitting, share, MAX_BATCH))
 
 

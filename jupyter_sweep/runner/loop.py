@@ -9,6 +9,7 @@ process, or the kernel with `--on inline`) fetches the events and calls `handle`
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
 
 #: The canary runs alone for so long at most; then the others start beside it.
 CANARY_ALONE_S = 2.0
+#: A trial shorter than this is short beside the 10 ms that the way to the driver and back takes.
+SHORT_S = 0.25
 
 
 class Loop:
@@ -105,6 +108,9 @@ class Loop:
     def _record_end(self, trial: Trial, event: Finished | Lost) -> list[Callable[[], None]]:
         ended = _ended(trial, event)
         self._leave(trial)
+        if ended.state is TrialState.CANCELLED and trial.state is TrialState.WAITING:  # it had not begun: it still can
+            self.history.waiting.append(trial)
+            return []
         if ended.state is TrialState.FAILED and not self.ending and not _names_no_metric(event):
             earlier = [reason for _, reason, _, _ in self.store.attempts(trial.trial_id)]
             if limits.may_retry(self.sweep, ended.reason, earlier):
@@ -161,11 +167,22 @@ class Loop:
     def width(self) -> int:
         """Batches that may be out at once.
 
-        Proposers that wait for results get no more than there are slots, because a trial that waits in a queue was
-        decided too early. The others keep one batch a slot in reserve, unless `--jobs` holds them below the slots.
+        Where results decide what comes next, a trial that waits was decided too early: so there is none in reserve,
+        or one where trials are so short that the way to the driver and back would cost more than it tells, and several
+        slots make the order of results a matter of chance anyway. The others keep one batch a slot in reserve. None
+        have one when `--jobs` holds them below the slots.
         """
         slots: int = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
-        return slots if self._looks_before_it_leaps or slots < self.executor.slots else 2 * slots
+        if slots < self.executor.slots:
+            return slots
+        if not self._looks_before_it_leaps:
+            return 2 * slots
+        return slots + (slots > 1 and self.sweep.budget.max_failures is None and self._is_short)
+
+    @property
+    def _is_short(self) -> bool:
+        durations = self.history.durations
+        return bool(durations) and statistics.median(durations) < SHORT_S
 
     @property
     def _looks_before_it_leaps(self) -> bool:
@@ -242,7 +259,7 @@ class Loop:
         return self.store.home / trial.folder
 
     def _task(self, trial: Trial) -> Task:
-        path = folder.make_private(self._folder(trial))
+        path = folder.make_trial_folder(self.store.home, trial.folder)
         folder.write_json(path / "params.json", {name: encode(value) for name, value in trial.params.items()})
         budget = self.sweep.budget
         return Task(

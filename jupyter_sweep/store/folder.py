@@ -40,6 +40,18 @@ def make_private(folder: Path) -> Path:
     return folder
 
 
+def make_trial_folder(home: Path, path: str) -> Path:
+    """Make a trial's folder under `home`, which must be there: one that was removed meanwhile is not made again."""
+    folder = home
+    for part in path.split("/"):
+        folder /= part
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The trial's folder {folder} can't be made: {error.strerror or error}.") from error
+    return folder
+
+
 def trial_folder(number: int, params: Mapping[str, Any]) -> str:
     """Give the name of a trial's folder: its number and as many readable parameters as fit in 96 characters.
 

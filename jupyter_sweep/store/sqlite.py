@@ -93,7 +93,7 @@ class Store:
                 self.notice = (
                     f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
                 )
-            connection.execute(f"pragma journal_mode={'delete' if on_network else 'wal'}")
+            _set_journal(connection, "delete" if on_network else "wal")
             connection.execute(f"pragma synchronous={'full' if on_network else 'normal'}")
             connection.execute("pragma foreign_keys=on")
             self._local.connection = connection
@@ -110,9 +110,9 @@ class Store:
 
     def _refuse_foreign(self, db: sqlite3.Connection) -> None:
         """Look at a file before anything is written to it, even the mode of its journal."""
+        empty = db.execute("select count(*) from sqlite_master").fetchone()[0] == 0  # first: another may just make it
         identity = db.execute("pragma application_id").fetchone()[0]
         version = db.execute("pragma user_version").fetchone()[0]
-        empty = db.execute("select count(*) from sqlite_master").fetchone()[0] == 0
         if not empty and identity != APPLICATION_ID:
             raise StoreError(f"{self.path} is a database of another program. Move it away or set JUPYTER_SWEEP_HOME.")
         if version > len(MIGRATIONS):
@@ -423,6 +423,18 @@ class Store:
         """Note that a request was answered."""
         with self.write() as (db, _):
             db.execute("update requests set handled_at = ? where request_id = ?", (time.time(), request_id))
+
+
+def _set_journal(db: sqlite3.Connection, mode: str) -> None:
+    """Set the journal's mode, waiting for others: of two that change it at once SQLite refuses one without a wait."""
+    limit = time.monotonic() + _BUSY_S
+    while db.execute("pragma journal_mode").fetchone()[0] != mode:
+        try:
+            db.execute(f"pragma journal_mode={mode}")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > limit:
+                raise
+            time.sleep(0.01)
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:

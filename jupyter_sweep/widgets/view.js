@@ -233,7 +233,7 @@ class View {
   draw_foot({ sweep }) {
     const said = sweep.captures.filter((c) => c.kind !== "module").map((c) => `${c.name} ${bytes(c.nbytes)}`);
     const more = said.length > 8 ? ` and ${said.length - 8} more` : "";
-    const text = [said.length ? `captured: ${said.slice(0, 8).join(", ")}${more}` : "", sweep.note ?? ""]
+    const text = [sweep.note ?? "", said.length ? `captured: ${said.slice(0, 8).join(", ")}${more}` : ""]
       .filter(Boolean)
       .join(" · ");
     say(this.foot, text);

@@ -183,7 +183,8 @@ class Table {
 
   compare() {
     const { get } = this.cols.find((c) => c.id === this.sort.id) ?? this.cols[0],
-      turn = this.sort.down ? -1 : 1;
+      turn = this.sort.down ? -1 : 1,
+      older = this.sort.id.startsWith("m:") ? 1 : -1; // the earlier one of two equals is the best one
     const rank = (v) => (v === undefined || v === null || Number.isNaN(v) ? 2 : typeof v === "string" ? 1 : 0);
     return (a, b) => {
       const x = get(a),
@@ -191,7 +192,7 @@ class Table {
         p = rank(x),
         q = rank(y);
       if (p !== q) return p - q;
-      return (p === 2 || x === y ? 0 : (x < y ? -1 : 1) * turn) || b.n - a.n;
+      return (p === 2 || x === y ? 0 : (x < y ? -1 : 1) * turn) || (a.n - b.n) * older;
     };
   }
 
