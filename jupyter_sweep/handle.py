@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .results.best import Best
     from .results.plots import Plots
 
-_POLL_S = 0.05
+_POLL_S = 0.02
 #: A driver that dies so often without finishing a trial in between is not started again.
 MAX_REVIVALS = 5
 #: How long a driver that was just started may take to enter itself in the store.

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .definition import Sweep
 from .results.best import Best, as_best, find_best
+from .space.space import Space
 from .trial import Objective, Trial, TrialState
 
 _RECENT = 30
@@ -30,6 +31,7 @@ class Ledger:
         self._durations: deque[float] = deque(maxlen=_RECENT)
         self._leader: tuple[Objective, Trial] | None = None
         self._worked = (0.0, 0.0)
+        self._counted: tuple[Space, int | None, int | None] | None = None
 
     def enter(self, changed: Sequence[Trial], change: int) -> None:
         """Take up rows that changed, in order of number."""
@@ -74,6 +76,12 @@ class Ledger:
                 end = max(end, finish)
             self._worked = at, total
         return self._worked[1]
+
+    def configurations(self, space: Space, limit: int | None) -> int | None:
+        """Give how many configurations there are to run, or None; counted once, because that may take a second."""
+        if self._counted is None or self._counted[:2] != (space, limit):
+            self._counted = space, limit, space.size if limit is None else space.count(limit)
+        return self._counted[2]
 
     def best(self, sweep: Sweep) -> Best | None:
         """Give what `find_best` gives, without going over all trials where one repetition makes that needless."""

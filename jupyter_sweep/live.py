@@ -14,7 +14,7 @@ from .handle import Handle
 from .jobs.base import Job, JobRef
 from .jobs.function import function_job
 from .notation import options as notation
-from .runner import launch
+from .runner import inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
 from .store import folder as layout
@@ -66,12 +66,15 @@ def start(
     """
     store = Store(home)
     sweep = dataclasses.replace(sweep, job=job.write(str(home / layout.DATA)))
-    old = _same_version(store, sweep, adopt=adopt) if not fresh else None
-    if added:
-        sweep = _with_total(store, sweep, old)
-    stored = store.create_sweep(sweep, fresh=fresh, adopt=adopt)
-    if adopt:
-        _rename_adopted(store, stored)
+    with store.batch():  # what two processes add at once is added twice
+        old = _same_version(store, sweep, adopt=adopt) if not fresh else None
+        if old is not None and sweep.executor.name == "inline":
+            inline.refuse_taken(store, old)
+        if added:
+            sweep = _with_total(store, sweep, old)
+        stored = store.create_sweep(sweep, fresh=fresh, adopt=adopt)
+        if adopt:
+            _rename_adopted(store, stored)
     if old is None or not _is_complete(store, old, stored):
         launch.begin(store, stored, cwd=cwd)
     return Handle(store, stored.sweep_id)

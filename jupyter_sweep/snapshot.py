@@ -77,8 +77,8 @@ class Snapshot:
 
     def _wanted(self) -> int | None:
         """Give how many trials it will be in the end; a finite space has no more than its size."""
-        limits = [n for n in (self.sweep.budget.max_trials, self.sweep.space.size) if n is not None]
-        return min(limits) * self.sweep.budget.repetitions if limits else None
+        configurations = self.ledger.configurations(self.sweep.space, self.sweep.budget.max_trials)
+        return None if configurations is None else configurations * self.sweep.budget.repetitions
 
     def _metrics(self) -> list[str]:
         names = [o.metric for o in self.sweep.objectives]

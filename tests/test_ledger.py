@@ -7,6 +7,7 @@ from samples import a_sweep
 
 from jupyter_sweep.ledger import Ledger
 from jupyter_sweep.results.best import find_best
+from jupyter_sweep.space import Constraint, Float, Int, Space
 from jupyter_sweep.trial import Objective, Trial, TrialState
 
 FINAL = [TrialState.COMPLETED] * 4 + [TrialState.FAILED, TrialState.PRUNED, TrialState.CANCELLED]
@@ -67,3 +68,11 @@ def test_time_worked_counts_each_second_once_and_no_pause() -> None:
     ledger.enter(trials, 1)
     assert ledger.worked_before(40.0) == 5.0
     assert ledger.worked_before(70.0) == 6.0
+
+
+def test_no_more_is_wanted_than_the_space_holds() -> None:
+    pairs = Space(a=Int(1, 4), b=Int(1, 5, when="a > 2"), constraints=[Constraint("a != 2")])
+    ledger = Ledger()
+    assert [ledger.configurations(pairs, limit) for limit in (5, 11, 12, None)] == [5, 11, 11, 11]
+    endless = Space(x=Float(0, 1))
+    assert [ledger.configurations(endless, limit) for limit in (5, None)] == [5, None]

@@ -15,6 +15,7 @@ from kernels import Kernel, wait_for
 
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.live import sweep
+from jupyter_sweep.store.sqlite import Store
 
 #: Every trial that really runs leaves one byte in a file.
 RAN = 'with open("ran-{name}", "a") as file:\n    file.write(".")\n'
@@ -76,27 +77,34 @@ def test_a_cell_run_again_starts_only_what_is_missing(kernel: Kernel) -> None:
     assert kernel.sweep("more --min loss -n 40 --jobs 2", body).version == 1
     assert ran("more") == 70
     assert kernel.sweep("more --min loss", body).counts == {"completed": 70}
+    with Kernel(Path.cwd()) as restarted:
+        assert restarted.sweep("more --min loss -n 70 --jobs 2", body).version == 1
+        assert ran("more") == 70
+        assert len(restarted.sweep("more --min loss -n 72 --jobs 2", body).trials()) == ran("more") == 72
+
+
+WIDER = "# a comment\n\n" + XY.replace("uniform(0.0, 1.0)", "uniform( -5.0, 9.0,default=2.0 )")
 
 
 @pytest.mark.parametrize(
-    ("line", "body"),
+    ("name", "line", "body"),
     [
-        ("-n 6 --seed 9", XY),
-        ("-n 6 --algo sobol --stop median --jobs 1", XY),
-        ("-n 6 --note why --tag t --cpus 1 --timeout 50 --mem 4G --retry 1", XY),
-        ("-n 6", "# a comment\n\n" + XY.replace("uniform(0.0, 1.0)", "uniform( -5.0, 9.0,default=2.0 )")),
-        ("-n 6 k=2", XY),
-        ("-n 6 x=uniform(0.1,0.2)", XY),
+        ("seed", "--jobs 2 --algo random --seed 9", XY),
+        ("search", "--jobs 1 --algo sobol --stop median", XY),
+        ("limits", "--jobs 2 --note why --tag t --cpus 1 --timeout 50 --mem 4G --retry 1", XY),
+        ("range", "--jobs 2 --algo random", WIDER),
+        ("pinned", "--jobs 2 --algo random k=2", XY),
+        ("narrowed", "--jobs 2 --algo random x=uniform(0.1,0.2)", XY),
     ],
+    ids=lambda value: value if value.isidentifier() else "",
 )
-def test_a_change_of_how_it_is_searched_is_no_change_of_what_is_run(kernel: Kernel, line: str, body: str) -> None:
-    name = f"how{ran('names')}"
-    Path("ran-names").write_text("." * (ran("names") + 1))
+def test_a_change_of_how_it_is_searched_is_no_change_of_what_is_run(
+    kernel: Kernel, name: str, line: str, body: str
+) -> None:
     mark = RAN.format(name=name)
     first = rows(kernel.sweep(f"{name} --min loss -n 6 --jobs 2 --algo random", mark + XY))
-    line = f"{name} --min loss --jobs 2 --algo random {line}" if "--jobs" not in line else f"{name} --min loss {line}"
-    assert rows(kernel.sweep(line, mark + body)) == first
-    handle = kernel.sweep(line.replace("-n 6", "-n 8"), mark + body)
+    assert rows(kernel.sweep(f"{name} --min loss -n 6 {line}", mark + body)) == first
+    handle = kernel.sweep(f"{name} --min loss -n 8 {line}", mark + body)
     assert rows(handle)[:6] == first
     assert (len(rows(handle)), ran(name), handle.version) == (8, 8, 1)
     other = kernel.sweep(f"{name} --max loss -n 8 --jobs 2 --algo random", mark + XY)
@@ -162,6 +170,8 @@ def test_changed_code_or_data_starts_a_version_and_the_old_one_comes_back_with_t
     second = kernel.sweep(line, body)
     assert (second.version, ran(name), second.df["loss"].tolist()) == (2, 6, [2, 4, 6])
     assert second.df["number"].tolist() == [3, 4, 5]
+    if name == "local_module":
+        assert any("mod_a" in warning for warning in second.definition.job.warnings), "loaded is not what runs"
     assert [h.version for h in second.versions] == [1, 2]
     assert rows(sweep(name, version=1)) == kept
     kernel.cell(before)
@@ -206,17 +216,22 @@ def test_options_of_identity(kernel: Kernel) -> None:
     assert ran("ident") == 8
 
 
-def test_an_added_parameter_loses_nothing_where_its_default_is_ignored_or_the_code_is(kernel: Kernel) -> None:
-    body = RAN.format(name="added") + "k = choice(1, 2)\nloss = k\n"
-    line = "added --min loss --grid --jobs 2"
-    kernel.sweep(line, body)
-    wider = RAN.format(name="added") + "k = choice(1, 2)\nj = choice(0, 1)\nloss = k + j\n"
+@pytest.mark.parametrize("option", ["", ", ignore_default=True"])
+def test_a_parameter_added_or_removed_with_the_code_ignored_loses_nothing(kernel: Kernel, option: str) -> None:
+    name = f"added{len(option)}"
+    body = RAN.format(name=name) + "k = choice(1, 2)\nloss = k\n"
+    line = f"{name} --min loss --grid --jobs 2"
+    before = rows(kernel.sweep(line, body))
+    wider = RAN.format(name=name) + f"k = choice(1, 2)\nj = choice(0, 1{option})\nloss = k + j\n"
     handle = kernel.sweep(f"{line} --code ignore", wider)
-    assert (handle.version, ran("added")) == (1, 4)
-    assert sorted(t.params.get("j", 0) for t in handle.trials()) == [0, 0, 1, 1]
+    assert (handle.version, ran(name)) == (1, 4)
+    four = rows(handle)
+    assert four[:2] == before
+    assert [t.params for t in handle.trials()[2:]] == [{"k": 1, "j": 1}, {"k": 2, "j": 1}]
     again = kernel.sweep(f"{line} --code ignore", body)
-    assert again.version == 1
-    assert ran("added") <= 6
+    assert (again.state, again.version, ran(name)) == ("finished", 1, 4)
+    assert rows(kernel.sweep(f"{line} --code ignore --repeat 2", body))[:4] == four
+    assert ran(name) == 6
 
 
 def test_a_meta_parameter_varies_but_makes_no_new_trial(kernel: Kernel) -> None:
@@ -302,6 +317,24 @@ def test_two_steps_give_what_one_gives_and_a_new_folder_what_the_old_one_gave(
         assert elsewhere.value(f"[{fields} for t in sweep('new').trials()]") == one
 
 
+@pytest.mark.parametrize("algo", ["random", "tpe"])
+def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(kernel: Kernel, algo: str) -> None:
+    body = "x = uniform(0, 1)\nfor step in range(3):\n    time.sleep(0.02)\n    report(loss=x * step, step=step)\n"
+    line = f"--min loss --algo {algo} -n 16 --jobs 1"
+    whole = drawn(kernel.sweep(f"whole-{algo} {line}", body))
+    kernel.cell(f"%%sweep cut-{algo} {line} --bg\n{body}")
+    handle = sweep(f"cut-{algo}")
+    for total in (3, 12):
+        wait_for(lambda total=total: handle.counts.get("completed", 0) >= total)
+        handle.stop()
+        assert handle.wait(5)
+        handle.resume()
+    assert handle.wait(30)
+    found = [row for row, t in zip(drawn(handle), handle.trials(), strict=True) if t.state != "cancelled"]
+    assert sorted(found, key=str) == sorted(whole[: len(found)], key=str)
+    assert len(found) >= 14, "each stop cancels the one trial that ran"
+
+
 def test_a_finite_space_ends_with_each_configuration_once(kernel: Kernel) -> None:
     body = RAN + "a = choice('x', 'y', default='y')\nb = randint(1, 3, default=2)\nloss = b + (a == 'x')\n"
     grid = kernel.sweep("end-grid --min loss --grid --jobs 2", body.format(name="end-grid"))
@@ -328,7 +361,8 @@ def test_a_trial_that_fails_once_is_tried_again_and_both_attempts_are_known(kern
     handle = kernel.sweep("retry --min loss --grid --jobs 2 --retry 2", body)
     assert [(t.state, t.attempt) for t in handle.trials()] == [("completed", 2)] * 3
     assert handle.df["attempt"].tolist() == [2, 2, 2]
-    assert [t.seed for t in handle.trials()] == [t.seed for t in sweep("retry").trials()]
+    earlier = [Store("sweeps").attempts(t.trial_id) for t in handle.trials()]
+    assert [(a[:3]) for found in earlier for a in found] == [(1, "error", "OSError: flaky")] * 3
     log = handle.log(0)
     assert log.index("first") < log.index("flaky") < log.index("second")
     never = kernel.sweep("never --min loss --grid -n 2 --jobs 2 --retry 2", "k = choice(1, 2)\nloss = k / 0\n")
@@ -357,7 +391,6 @@ def test_the_first_failures_end_a_sweep_and_leaving_is_a_failure(kernel: Kernel)
     body = "import sys\nk = randint(0, 5)\nif k:\n    sys.exit('enough')\nloss = k\n"
     handle = kernel.sweep("keeps --min loss --grid --jobs 1", body)
     assert (handle.state, handle.counts) == ("finished", {"completed": 1, "failed": 5})
-    before = rows(handle)
     body = "import sys\nk = randint(0, 9)\nif k % 2:\n    sys.exit('enough')\nloss = k\n"
     limited = "limit --min loss --grid --jobs 1 --max-failures 2"
     handle = kernel.sweep(limited, body)
@@ -396,7 +429,7 @@ def test_repetitions_count_as_configurations_and_more_of_them_add_only_the_missi
     assert (ran("repeat"), handle.configs["n"].tolist()) == (12, [3] * 4)
     assert handle.best is not None
     assert handle.best.value == pytest.approx(handle.configs["mean"].min())
-    assert handle.best.trial in handle.tied["number"].tolist() if "number" in handle.tied else len(handle.tied) >= 1
+    assert handle.best.trial in handle.tied["number"].tolist()
     handle = kernel.sweep("repeat --min loss -n 6 --repeat 3 --jobs 2 --algo random", body)
     assert (ran("repeat"), len(handle.configs)) == (18, 6)
     handle = kernel.sweep("repeat --min loss -n +1 --repeat 3 --jobs 2 --algo random", body)
@@ -433,7 +466,7 @@ def test_artifacts_checkpoints_stages_folds_and_seeds(kernel: Kernel) -> None:
     assert [(t.state, t.attempt) for t in handle.trials()] == [("completed", 2)] * 3, handle.df["error"].tolist()
     assert [Path(f"epochs-{k}").read_text() for k in (1, 2, 3)] == ["0123"] * 3, "the retry goes on where it was"
     assert [Path(f"staged-{kind}").read_text() for kind in (0, 1)] == [".", "."], "computed once for all trials"
-    assert kernel.value("sweep('keeps2').load('model.joblib').k") == 1 or handle.best is None
+    assert kernel.value("sweep('keeps2').load('model.joblib').k") == kernel.value("sweep('keeps2').best.params['k']")
     assert [kernel.value(f"sweep('keeps2').load('model.joblib', trial={n}).k") for n in range(3)] == [3, 1, 2]
     assert [handle.load("deep/seed.joblib", trial=n) for n in range(3)] == [t.seed for t in handle.trials()]
     curves = handle.curves
@@ -520,8 +553,8 @@ def test_two_targets_give_a_pareto_set(kernel: Kernel) -> None:
     ]
     assert handle.best is not None
     assert (handle.best.params["x"], handle.best.metrics) == (1.0, {"error": 0.0, "cost": 1.0})
-    assert len(handle.tied) >= 1
-    axes = handle.plot.pareto()
-    assert axes.get_xlabel() or axes.get_ylabel()
+    assert handle.tied["number"].tolist() == [handle.best.trial]
+    (front,) = handle.plot.pareto().lines
+    assert sorted(front.get_ydata()) == [0.0, 0.25, 0.5, 0.75, 1.0], "all but x = 2, which is worse in both"
     tpe = kernel.sweep("pareto2 --min error --max gain --jobs 2 -n 14", body.replace("cost=x", "gain=x"))
     assert tpe.counts == {"completed": 6}

@@ -50,11 +50,11 @@ class Driver:
         """Serve until idle, asked to end, or without a folder."""
         while not self.asked_to_end:
             self._obey_requests()
-            self._pass_on_events()
             self._share_out_slots()
             self._settle()
             if not self._keep_alive() or self._is_over():
                 return
+            self._pass_on_events()  # the one place that waits
 
     def _obey_requests(self) -> None:
         version = self.store.data_version()

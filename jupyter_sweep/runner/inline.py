@@ -33,7 +33,7 @@ def run(store: Store, sweep: Sweep, launch: str) -> None:
     if driver_id is None or not leases.claim(store, sweep.sweep_id, driver_id):
         if driver_id is not None:
             leases.sign_off(store, driver_id)
-        raise SweepError(f"Sweep {sweep.name!r} runs already in another process; wait for it or stop it first.")
+        raise _taken(sweep)
     try:
         release_orphans(store, sweep, at=time.time())
         _drive(store, sweep, launch, key)
@@ -44,6 +44,16 @@ def run(store: Store, sweep: Sweep, launch: str) -> None:
         for request in store.open_requests(key):
             store.close_request(request.request_id)
         leases.sign_off(store, driver_id)
+
+
+def refuse_taken(store: Store, sweep: Sweep) -> None:
+    """Raise SweepError while a process runs the sweep: it can't go on in this one meanwhile."""
+    if leases.owner(store, sweep.sweep_id) is not None:
+        raise _taken(sweep)
+
+
+def _taken(sweep: Sweep) -> SweepError:
+    return SweepError(f"Sweep {sweep.name!r} runs already in another process; wait for it or stop it first.")
 
 
 def _drive(store: Store, sweep: Sweep, launch: str, key: str) -> None:

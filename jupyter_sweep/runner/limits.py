@@ -17,7 +17,7 @@ MAX_REFUSED = 10
 #: A sweep stops when so many trials ended and all of them failed.
 FIRST_FAILURES = 3
 #: Short trials of proposers that don't wait for results go together, in batches of about this long.
-BATCH_S = 0.2
+BATCH_S = 0.5
 MAX_BATCH = 64
 
 

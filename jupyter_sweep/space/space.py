@@ -8,6 +8,7 @@ other (`lr` with one range for sgd and another for adam); `parameters` then hold
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -231,6 +232,12 @@ class Space:
         if product > _MAX_COUNT:
             return None
         return product if plain else sum(1 for _ in self.grid())
+
+    def count(self, limit: int) -> int:
+        """Give the number of allowed configurations, counted up to `limit`."""
+        if any(parameter.size is None for parameter in self.reachable):
+            return limit
+        return sum(1 for _ in itertools.islice(self.grid(), limit))
 
     def describe(self) -> list[tuple[str, str]]:
         """Give (name, range) of each parameter, with its condition."""
