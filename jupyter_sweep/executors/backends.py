@@ -18,7 +18,7 @@ from ..errors import SweepError
 from .clusters import Where, default_slots
 
 _SETTINGS = {
-    # What the loop sends ahead of the slots (short trials only) waits on the worker: it then follows in 2 ms, not in 10.
+    # What the loop sends ahead of the slots (short trials) waits on the worker: it then follows in 2 ms, not in 10.
     "distributed.scheduler.worker-saturation": 1.5,
     # A trial whose worker dies is told to us, not run again behind our back.
     "distributed.scheduler.allowed-failures": 0,
