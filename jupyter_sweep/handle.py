@@ -228,6 +228,7 @@ class Handle:
 
     def resume(self) -> None:
         """Go on with a sweep that is paused, stopped, interrupted or whose driver died; returns at once."""
+        self._revivals = 0
         launch.begin(self._store, self.definition, cwd=os.getcwd())
 
     def wait(self, timeout_s: float | None = None, *, on_revival: Callable[[str], None] | None = None) -> bool:

@@ -18,6 +18,7 @@ from .runner import inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
 from .store import folder as layout
+from .store import leases
 from .store.sqlite import Store
 from .trial import TrialState
 
@@ -65,6 +66,7 @@ def start(
         At once; with `--on inline` after the last trial.
     """
     store = Store(home)
+    leases.refuse_second_host(store)
     sweep = dataclasses.replace(sweep, job=job.write(str(home / layout.DATA)))
     with store.batch():  # what two processes add at once is added twice
         old = _same_version(store, sweep, adopt=adopt) if not fresh else None
@@ -75,8 +77,10 @@ def start(
         stored = store.create_sweep(sweep, fresh=fresh, adopt=adopt)
         if adopt:
             _rename_adopted(store, stored)
-    if old is None or not _is_complete(store, old, stored):
-        launch.begin(store, stored, cwd=cwd)
+        is_complete = old is not None and _is_complete(store, old, stored)
+        asked = None if is_complete else launch.ask(store, stored, cwd=cwd)
+    if asked is not None:
+        launch.fulfil(store, stored, asked)
     return Handle(store, stored.sweep_id)
 
 
@@ -192,7 +196,8 @@ def _with_total(store: Store, sweep: Sweep, old: Sweep | None) -> Sweep:
     """Turn `-n +N` into a total: N more than wanted on a running sweep, N more than there are on one at rest."""
     there = 0
     if old is not None:
-        running = old.state in ACTIVE_STATES and old.budget.max_trials is not None
+        active = old.state in ACTIVE_STATES or store.asked_at(old.sweep_id, "run") is not None
+        running = active and old.budget.max_trials is not None
         there = (old.budget.max_trials or 0) if running else store.configuration_count(old.sweep_id)
     total = there + (sweep.budget.max_trials or 0)
     return dataclasses.replace(sweep, budget=dataclasses.replace(sweep.budget, max_trials=total))

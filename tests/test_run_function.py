@@ -224,9 +224,20 @@ def test_fail_fast_raises_and_keep_going_does_not(folder: Path, where: dict[str,
     assert handle.state == "finished"
     assert handle.counts["failed"] == 1
     assert handle.counts["completed"] == 8
-    assert handle.failure(1)["error"] == "ZeroDivisionError: division by zero"
-    assert "return 1 / (k - 2)" in handle.failure(1)["traceback"]
-    assert "jupyter_sweep" not in handle.failure(1)["traceback"].replace(str(folder), "")
+
+
+@pytest.mark.parametrize("where", WHERE, ids=["inline", "local", "threads"])
+def test_a_failure_shows_the_lines_of_the_user_and_none_of_ours(folder: Path, where: dict[str, Any]) -> None:
+    def wrong(k: int) -> float:
+        return 1 / (k - 2)
+
+    name = f"wrong-{where.get('on', 'local')}"
+    handle = run(wrong, Space(k=Int(1, 2)), name=name, min="loss", grid=True, **where)
+    failure = handle.failure(1)
+    assert failure["error"] == "ZeroDivisionError: division by zero"
+    assert "return 1 / (k - 2)" in failure["traceback"]
+    assert "return 1 / (k - 2)" in handle.log(1)
+    assert failure["traceback"].count("File ") == 1
 
 
 @pytest.mark.parametrize(

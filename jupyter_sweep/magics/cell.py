@@ -24,6 +24,9 @@ from .errors import told
 from .prepare import Prepared, prepare
 from .view import Seen, View
 
+#: How long a cell that was interrupted while starting waits for the trials that run.
+CALLED_OFF_S = 5.0
+
 
 def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
     """Run a cell and block until it is over."""
@@ -133,9 +136,14 @@ def _start(prepared: Prepared, folder: Path) -> Handle:
 
 
 def _call_off(name: str, folder: Path) -> None:
-    """Start no trials of a sweep that was interrupted while it was being started, if it came so far."""
+    """Start no trials of a sweep that was interrupted while it was being started, if it came so far.
+
+    Short trials that run already are waited for, so that what the next cell sees is at rest.
+    """
     with contextlib.suppress(SweepError):
-        live.find(name, live.home(folder)).interrupt()
+        handle = live.find(name, live.home(folder))
+        handle.interrupt()
+        handle.wait(CALLED_OFF_S)
 
 
 def _close(shell: InteractiveShell, handle: Handle, seen: Seen, watcher: _Watcher) -> None:

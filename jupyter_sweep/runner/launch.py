@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from ..definition import Spec, Sweep
 from ..store import folder, leases
@@ -21,6 +22,13 @@ from . import inline
 
 #: How long a new driver may take to enter itself in the store.
 START_S = 60.0
+
+
+class Asked(NamedTuple):
+    """A request to run a sweep: the driver it goes to, and the file that `write_launch` wrote."""
+
+    key: str
+    launch: str
 
 
 def driver_key(executor: Spec) -> str:
@@ -39,16 +47,27 @@ def key_to_ask(store: Store, sweep: Sweep) -> str:
 
 def begin(store: Store, sweep: Sweep, *, cwd: str) -> None:
     """Ask a driver for a stored sweep, starting one if there is none; `--on inline` runs it here and now."""
+    fulfil(store, sweep, ask(store, sweep, cwd=cwd))
+
+
+def ask(store: Store, sweep: Sweep, *, cwd: str) -> Asked:
+    """Write down what is asked of a driver; `fulfil` sees to it that there is one."""
     path = write_launch(store.home, sweep.sweep_id, cwd)
-    if sweep.executor.name == "inline":
-        inline.run(store, sweep, path)
-        return
     key = key_to_ask(store, sweep)
-    with store.batch():
-        if leases.owner(store, sweep.sweep_id) is None:
-            store.set_state(sweep.sweep_id, "queued")
-        store.request(sweep.sweep_id, key, "run", launch=path)
-    ensure_driver(store, key, sweep.executor, slots=sweep.budget.parallel)
+    if sweep.executor.name != "inline":
+        with store.batch():
+            if leases.owner(store, sweep.sweep_id) is None:
+                store.set_state(sweep.sweep_id, "queued")
+            store.request(sweep.sweep_id, key, "run", launch=path)
+    return Asked(key, path)
+
+
+def fulfil(store: Store, sweep: Sweep, asked: Asked) -> None:
+    """Start the driver that was asked, or run the sweep here; no transaction may be open."""
+    if sweep.executor.name == "inline":
+        inline.run(store, sweep, asked.launch)
+    else:
+        ensure_driver(store, asked.key, sweep.executor, slots=sweep.budget.parallel)
 
 
 def write_launch(home: Path, sweep_id: int, cwd: str) -> str:

@@ -44,12 +44,12 @@ def start_kernel(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def handle_of(folder: Path, limit_s: float = 60) -> Handle:
-    """Give the handle once the sweep is in the store and a driver has it."""
+    """Give the handle once a driver has the sweep, or had it to the end."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         try:
             handle = sweep("s", folder=folder)
-            if handle.driver is not None:
+            if handle.driver is not None or handle.ended:
                 return handle
         except Exception:
             pass
@@ -58,13 +58,14 @@ def handle_of(folder: Path, limit_s: float = 60) -> Handle:
 
 
 def wait_for_driver(handle: Handle, limit_s: float = 60) -> int | None:
-    """Give the driver's pid, or None when the sweep ended."""
+    """Resume the sweep if its driver is dead and give the pid of the one that has it, or None when the sweep ended."""
+    if handle.driver is None and not handle.ended:
+        handle.resume()
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         pid = handle.driver
         if pid is not None or handle.ended:
             return pid
-        handle.revive()
         time.sleep(0.02)
     raise AssertionError("no driver came back")
 
@@ -165,7 +166,7 @@ def test_a_trials_process_killed_at_random_moments_costs_that_trial_alone(home: 
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_kernel_killed_at_random_moments_does_not_disturb_the_sweep(home: Path) -> None:
-    folder = home.parent
+    folder, seen = home.parent, {}
     for _ in range(KILLS):
         kernel = start_kernel(folder)
         handle = handle_of(folder)
