@@ -161,8 +161,9 @@ def told(error: BaseException) -> tuple[str, str]:
 
 
 def _trim(found: traceback.TracebackException) -> None:
-    package = os.path.dirname(getattr(sys.modules.get("jupyter_sweep"), "__file__", None) or _FOLDER) + os.sep
-    frames = [frame for frame in found.stack if not frame.filename.startswith((_OURS, package))]
+    package = getattr(sys.modules.get("jupyter_sweep"), "__file__", None)
+    ours = (_OURS, os.path.dirname(package) + os.sep) if package else (_OURS,)
+    frames = [frame for frame in found.stack if not frame.filename.startswith(ours)]
     found.stack = traceback.StackSummary.from_list(frames)
     for other in (found.__cause__, found.__context__, *(getattr(found, "exceptions", None) or ())):
         if other is not None:
