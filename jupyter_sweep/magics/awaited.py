@@ -82,6 +82,23 @@ def _set_aside() -> Iterator[None]:
 
 
 @contextmanager
+def noted() -> Iterator[list[int]]:
+    """Note interrupts in a list instead of raising them, until the view listens for them itself.
+
+    While asyncio builds or drops a loop, Python may be in a finalizer, where an exception is printed and forgotten.
+    """
+    early: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield early
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: early.append(number))
+    try:
+        yield early
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
     """Let an interrupt raise KeyboardInterrupt in the block, also in an awaited cell: for trials in this process."""
     if threading.current_thread() is not threading.main_thread():

@@ -33,11 +33,8 @@ def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str)
     with told():
         handle = _begin(shell, folder, line, body)
         if handle is not None:
-            watcher = _Watcher(shell, handle)
-            try:
-                seen = awaited.block_on(watcher.watch(view))
-            except KeyboardInterrupt:  # before the view listened for it
-                watcher.interrupted(1)
+            with awaited.noted() as early:
+                watcher = _Watcher(shell, handle, early)
                 seen = awaited.block_on(watcher.watch(view))
             _close(shell, handle, seen, watcher)
 
@@ -63,9 +60,10 @@ class _Watcher:
     stays in the saved file; in a terminal the view says it, because it writes over the last line.
     """
 
-    def __init__(self, shell: InteractiveShell, handle: Handle) -> None:
+    def __init__(self, shell: InteractiveShell, handle: Handle, early: list[int] | None = None) -> None:
         self._shell = shell
         self._handle = handle
+        self._early = [] if early is None else early  # interrupts from before the view listened for them
         self._unsaid: list[str] = []
         self.was_interrupted = False
 
@@ -90,6 +88,9 @@ class _Watcher:
 
     def news(self) -> str:
         """Start a dead driver again, and give what there is to say."""
+        if self._early:
+            self._early.clear()
+            self.interrupted(1)
         revived = self._handle.revive()
         if revived and frontend.in_kernel(self._shell):
             print(revived)
