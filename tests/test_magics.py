@@ -393,10 +393,16 @@ def test_a_cell_runs_in_a_terminal(folder: Path) -> None:
     assert "{'completed': 3}" in done.stdout
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to a job in the background: it has it, and all that it starts, ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_in_a_terminal_leaves_a_sweep_that_can_be_resumed(folder: Path) -> None:
     cell = "%%sweep ti --min loss --grid --jobs 1\nimport time\nk = randint(1, 60)\ntime.sleep(0.3)\nloss = k"
     command = terminal(cell, "print('state', sweep('ti').state)")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, preexec_fn=_hear_interrupts, **output) as process:
         wait_for(lambda: list(folder.glob("ti/0*/params.json")))
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
