@@ -9,6 +9,7 @@ joined, because versions cut them differently. No recursion: a sum of a thousand
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import itertools
 from typing import Any
@@ -44,6 +45,18 @@ def tree_bytes(node: ast.AST) -> bytes:
         else:
             digest.update(_constant(item))
     return digest.digest()
+
+
+@functools.lru_cache(maxsize=256)
+def text_bytes(source: str) -> bytes:
+    """Give `tree_bytes` of a module's text; each text is read once, since every run of a cell asks for its modules.
+
+    Raises
+    ------
+    SyntaxError
+        When it is not Python.
+    """
+    return tree_bytes(ast.parse(source))
 
 
 class _Token(bytes):

@@ -17,7 +17,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 
-from .digest_tree import tree_bytes
+from .digest_tree import text_bytes
 from .sources import code_print
 
 _Prints = Mapping[tuple[str, ...], set[bytes]]
@@ -38,7 +38,7 @@ class Loaded:
         if module is None:
             return False
         tree = ast.parse(source)
-        own = tree_bytes(tree)
+        own = text_bytes(source)
         spec, first = self._seen.get(name, (None, own))
         if spec is module.__spec__ and first != own:
             return True

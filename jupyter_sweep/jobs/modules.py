@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from ..errors import SweepError
 from .digest_graph import mix
-from .digest_tree import tree_bytes
+from .digest_tree import text_bytes
 from .loaded import Loaded
 from .origins import origin_kind, version
 
@@ -196,7 +196,7 @@ class Modules:
             raise SweepError(f"module {name}: {spec.origin}{where} is not valid Python: {error}") from None
         is_package = spec.submodule_search_locations is not None
         imports = self.imports(tree, name if is_package else name.rpartition(".")[0])
-        return _Found("local", tree_bytes(tree), tuple(imports), LocalModule(name, spec.origin, is_package, source))
+        return _Found("local", text_bytes(source), tuple(imports), LocalModule(name, spec.origin, is_package, source))
 
     def _spec(self, name: str) -> importlib.machinery.ModuleSpec | None:
         if name not in self._specs:

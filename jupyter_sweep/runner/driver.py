@@ -175,6 +175,7 @@ def main(options: dict[str, Any]) -> int:
         _give_up(store, options["key"], error)
         leases.sign_off(store, driver_id)
         raise
+    sys.setswitchinterval(0.0005)
     driver = Driver(store, driver_id, options["key"], executor)
 
     def end(*_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ FIRST_FAILURES = 3
 #: Short trials of proposers that don't wait for results go together, in batches of about this long.
 BATCH_S = 0.5
 MAX_BATCH = 64
+#: A trial shorter than this is short beside the 10 ms that the way to the driver and back takes.
+SHORT_S = 0.25
+#: In this time at most the driver answers a result, whatever else it has to do.
+TURN_S = 0.05
+#: Choosing a trial in the light of a few hundred takes so long.
+CHOICE_S = 0.01
+#: Trials chosen together, at most; and how many results must be known for each of them.
+MAX_TOGETHER, KNOWN_FOR_ONE = 4, 25
 
 
 @dataclass
@@ -48,7 +57,29 @@ def configurations_left(sweep: Sweep, tally: Tally, unfinished: Iterable[Trial])
     return max(0, wanted - tally.configurations - sum(trial.repetition == 0 for trial in unfinished))
 
 
-def batch_size(durations: Sequence[float], *, left: int | None, slots: int) -> int:
+def reserve(durations: Sequence[float], slots: int) -> int:
+    """Give how many batches may wait beside those that run where results decide what comes next.
+
+    A trial that waits was decided too early. So none waits, but where trials are so short that the way to the driver
+    and back would cost more than it tells: about as many as end during one turn of the driver, at most one a slot.
+    """
+    median = statistics.median(durations) if durations else math.inf
+    return min(slots, math.ceil(slots * TURN_S / max(median, 1e-4))) if median < SHORT_S else 0
+
+
+def asked_together(durations: Sequence[float], known: int, left: int | None, slots: int) -> int:
+    """Give how many trials go to a slot at once where results decide what comes next.
+
+    One, but where choosing takes longer than running: then a few, as long as they are few beside what is known.
+    """
+    if not durations:
+        return 1
+    fitting = int(CHOICE_S / max(statistics.median(durations), 1e-4))
+    share = MAX_TOGETHER if left is None else left // (2 * slots)
+    return max(1, min(fitting, share, known // KNOWN_FOR_ONE, MAX_TOGETHER))
+
+
+def batch_size(durations: Sequence[float], left: int | None, slots: int) -> int:
     """Give how many trials go to a slot at once: about BATCH_S of work, never so many that a slot goes without."""
     if not durations:
         return 1

@@ -9,7 +9,6 @@ process, or the kernel with `--on inline`) fetches the events and calls `handle`
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,8 +26,6 @@ from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
 
 #: The canary runs alone for so long at most; then the others start beside it.
 CANARY_ALONE_S = 2.0
-#: A trial shorter than this is short beside the 10 ms that the way to the driver and back takes.
-SHORT_S = 0.25
 
 
 class Loop:
@@ -167,22 +164,18 @@ class Loop:
     def width(self) -> int:
         """Batches that may be out at once.
 
-        Where results decide what comes next, a trial that waits was decided too early: so there is none in reserve,
-        or one where trials are so short that the way to the driver and back would cost more than it tells, and several
-        slots make the order of results a matter of chance anyway. The others keep one batch a slot in reserve. None
-        have one when `--jobs` holds them below the slots.
+        Where results decide what comes next, few or none are in reserve, and none with a single slot: several make the
+        order of results a matter of chance anyway. The others keep one batch a slot in reserve. None have one when
+        `--jobs` holds them below the slots.
         """
         slots: int = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
         if slots < self.executor.slots:
             return slots
         if not self._looks_before_it_leaps:
             return 2 * slots
-        return slots + (slots > 1 and self.sweep.budget.max_failures is None and self._is_short)
-
-    @property
-    def _is_short(self) -> bool:
-        durations = self.history.durations
-        return bool(durations) and statistics.median(durations) < SHORT_S
+        if slots == 1 or self.sweep.budget.max_failures is not None:
+            return slots
+        return slots + limits.reserve(self.history.durations, slots)
 
     @property
     def _looks_before_it_leaps(self) -> bool:
@@ -206,9 +199,13 @@ class Loop:
         return self._canary is not None and bool(self.flying) and time.monotonic() < self._canary[1]
 
     def _batch_size(self) -> int:
+        slots, width = self.executor.slots, self.width
         if self._looks_before_it_leaps:
+            known = self.history.tally.final
+            return limits.asked_together(self.history.durations, known, self._left(), slots) if width > slots else 1
+        if width > slots > len(self.batches):  # slots are idle: each gets what goes quickest
             return 1
-        return limits.batch_size(self.history.durations, left=self._left(), slots=self.executor.slots)
+        return limits.batch_size(self.history.durations, self._left(), slots)
 
     def _left(self) -> int | None:
         unfinished = itertools.chain(self.flying.values(), self.history.waiting)
