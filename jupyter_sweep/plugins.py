@@ -31,6 +31,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "inline": "jupyter_sweep.executors.inline:Inline",
         "local": "jupyter_sweep.executors.dask:DaskExecutor",
         "threads": "jupyter_sweep.executors.dask:DaskExecutor",
+        "tcp": "jupyter_sweep.executors.dask:DaskExecutor",
     },
 }
 

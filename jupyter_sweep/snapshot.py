@@ -67,7 +67,7 @@ class Snapshot:
 
     def _where(self) -> str:
         at_once = self._at_once()
-        where = self.owner.where_text if self.owner else str(self.sweep.executor)
+        where = self.owner.where_text if self.owner else self.sweep.executor.name
         return f"{where} · {at_once} at once" if at_once else where
 
     def _at_once(self) -> int:

@@ -80,7 +80,7 @@ Event = Started | Reported | Finished | Lost
 
 
 class Executor(Protocol):
-    """Runs trials. Built as `Class(word, slots=None)` with the words after `--on`."""
+    """Runs trials. Built as `Class(word, slots=None, options=None)`: the word after `--on` and its profile."""
 
     name: str
     slots: int

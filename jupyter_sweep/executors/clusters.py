@@ -1,49 +1,94 @@
-"""The words after `--on`: what each means and what it would start."""
+"""The words after `--on`: what each means and what it would start.
+
+A word names a kind of place and may say more behind a colon; a profile gives the same by name, with options. Both end
+as a `Where`, which is plain data: it travels to the driver as JSON and is all that a backend is started from.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..errors import SweepError, count, suggest
+from ..errors import SweepError, suggest
 
-#: Words that the product promises and this release doesn't have.
-LATER = {"gpu": "GPUs", "ssh": "ssh hosts", "slurm": "Slurm"}
-KINDS = ("local", "threads", "inline", "tcp")
+#: Kind of place -> the module of `backends` that knows it; "" where no cluster is involved.
+KINDS = {
+    "local": "local",
+    "threads": "local",
+    "inline": "",
+    "tcp": "existing",
+}
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where trials run. `kind` is one of KINDS; `address` that of an existing scheduler, for "tcp"."""
+    """Where trials run.
+
+    Parameters
+    ----------
+    kind
+        One of KINDS.
+    word
+        As the user wrote it: "local", "ssh:a,b", the name of a profile.
+    options
+        What the kind's `read` made of the word and of the profile's options; plain data.
+    """
 
     kind: str
-    address: str = ""
+    word: str
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.address or self.kind
+        return self.word
 
 
-def parse(word: str) -> Where:
+def parse(word: str, options: Mapping[str, Any] | None = None) -> Where:
     """Read the word after `--on`.
+
+    Parameters
+    ----------
+    word
+        A kind of place, or a profile's name when `options` has "on".
+    options
+        A profile: `on`, the word that it stands for, and options of that kind.
 
     Raises
     ------
     SweepError
-        With what is allowed, for any other word.
+        With what is allowed, for any other word, and for options that the kind has not.
     """
-    kind, colon, rest = word.partition(":")
-    if kind == "tcp" and rest.startswith("//") and rest.rpartition(":")[2].isdigit():
-        return Where("tcp", word)
-    if kind in ("local", "threads", "inline") and not colon:
-        return Where(kind)
-    allowed = "Allowed: local, threads, inline, or the address of a running Dask scheduler, tcp://HOST:PORT."
-    if kind in LATER:
-        raise SweepError(f"--on {word}: this release doesn't run trials on {LATER[kind]} yet. {allowed}")
-    if kind in KINDS:
-        hint = " --jobs gives the number of trials at once." if kind != "tcp" else ""
-        raise SweepError(f"--on {word} can't be read.{hint} {allowed}")
-    near = suggest(kind, [k for k in KINDS if k != "tcp"]).partition(" Allowed:")[0]
-    raise SweepError(f"--on {word}: no such place.{near} {allowed}")
+    given = dict(options or {})
+    base = str(given.pop("on", word))
+    kind = base.partition(":")[0]
+    if kind not in KINDS:
+        raise SweepError(f"--on {base}: no such place.{suggest(kind, list(KINDS))}")
+    return Where(kind, word, _backend(kind).read(base, given) if KINDS[kind] else _plain(base, given))
+
+
+def _plain(word: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    if ":" in word or options:
+        raise SweepError(f"--on {word} can't be read: inline has no options.")
+    return {}
+
+
+def _backend(kind: str) -> Any:
+    return importlib.import_module(f"{__package__}.backends.{KINDS[kind]}")
+
+
+def start(where: Where, slots: int | None) -> Any:
+    """Start or reach the cluster; give its `backends.base.Backend`."""
+    return _backend(where.kind).start(where, slots)
+
+
+def describe(where: Where, slots: int | None = None) -> str:
+    """Say what would be launched, for `--dry-run`."""
+    if where.kind == "inline":
+        return "trials run in this process, one at a time; no driver, no cluster, no time or memory limit"
+    text: str = _backend(where.kind).plan(where, slots)
+    return text
 
 
 def usable_cores() -> int:
@@ -51,22 +96,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def default_slots(where: Where) -> int | None:
-    """Give the slots that a place has when `--jobs` doesn't say; None where only the cluster knows."""
-    if where.kind == "tcp":
-        return None
-    return 1 if where.kind == "inline" else usable_cores()
-
-
-def describe(word: str, slots: int | None = None) -> str:
-    """Say what would be launched, for `--dry-run`."""
-    where = parse(word)
-    if where.kind == "inline":
-        return "trials run in this process, one at a time; no driver, no cluster, no time or memory limit"
-    if where.kind == "tcp":
-        return f"trials run on the Dask scheduler at {where.address}, in a process of their own on its workers"
-    n = slots or default_slots(where) or 1
-    how = "a worker process each" if where.kind == "local" else "all in the driver process"
-    return f"Dask LocalCluster on 127.0.0.1: {count(n, 'worker')}, {how}; every trial in a process of its own"

@@ -15,13 +15,12 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import backends, remote
+from . import clusters, remote
 from .base import Event, Finished, Lost, Started, Task, event_from
-from .clusters import parse
 
 #: How long the events of a task that ended may take: it ended in order, or with its worker.
 _GRACE_S = {"finished": 2.0, "error": 0.3}
@@ -60,13 +59,15 @@ class _Due:
 
 
 class DaskExecutor:
-    """Runs trials on the cluster that `word` names: "local", "threads" or "tcp://host:port".
+    """Runs trials on the cluster that `word` names: "local", "tcp://host:port", a profile with its `options`.
 
     Every submission of a trial has a ticket of its own, which its events and its stop flag carry, so that what is late
     is never taken for the next attempt.
     """
 
-    def __init__(self, word: str = "local", *, slots: int | None = None) -> None:
+    def __init__(
+        self, word: str = "local", *, slots: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.name = word
         self._topic = f"sweep-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
@@ -78,7 +79,7 @@ class DaskExecutor:
         self._due: list[_Due] = []
         self._over = False
         self._wake = threading.Event()
-        self._backend = backends.start(parse(word), slots)
+        self._backend = clusters.start(clusters.parse(word, options), slots)
         self.slots = self._backend.slots()
         self.dashboard = self._backend.dashboard
         self._client = self._backend.client

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SweepError
@@ -38,7 +38,9 @@ class Inline:
     slots = 1
     interactive = True
 
-    def __init__(self, word: str = "inline", *, slots: int | None = None) -> None:
+    def __init__(
+        self, word: str = "inline", *, slots: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
         if slots is not None:
             self.scale(slots)
         self.name = word

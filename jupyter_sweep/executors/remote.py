@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .. import worker as worker_package
-from .backends import load_distributed
+from .backends.base import load_distributed
 
 
 class Remote(NamedTuple):

@@ -70,7 +70,7 @@ def _where(sweep: Sweep) -> str:
     limits += [f"timeout {budget.timeout_s:g} s"] if budget.timeout_s else []
     limits += [f"memory {budget.memory_gb:g} GB"] if budget.memory_gb else []
     limits += [f"ends after {budget.max_seconds:g} s"] if budget.max_seconds else []
-    return ", ".join([str(sweep.executor), *limits])
+    return ", ".join([sweep.executor.name, *limits])
 
 
 def _sample(sweep: Sweep) -> list[Params]:

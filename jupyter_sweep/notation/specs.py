@@ -13,6 +13,7 @@ from typing import Any
 from .. import plugins
 from ..definition import Spec
 from ..errors import SweepError, suggest
+from ..executors import clusters
 from ..space.parameter import Choice
 from ..space.space import Space
 from ..trial import Objective
@@ -57,13 +58,14 @@ def parse(kind: str, text: str) -> Spec:
 
 def where(text: str) -> Spec:
     """Give the executor of an ``--on`` word."""
-    known = plugins.names("executor")
-    if text in known:
-        return Spec(text)
-    word = re.split(r"[:\[]", text, maxsplit=1)[0]
-    if word in PLANNED["executor"] or re.search(r"://|:\d+$", text):
+    kind, known = text.partition(":")[0], plugins.names("executor")
+    if kind in PLANNED["executor"]:
         raise SweepError(f"{text}: not in this release. Allowed: {', '.join(known)}.")
-    raise SweepError(f"{text!r} is no place to run, and profiles are not in this release.{suggest(text, known)}")
+    if kind not in known:
+        raise SweepError(f"{text!r} is no place to run.{suggest(text, known)}")
+    if kind in clusters.KINDS:
+        clusters.parse(text)
+    return Spec(text)
 
 
 def _options(name: str, brackets: str) -> dict[str, Any]:

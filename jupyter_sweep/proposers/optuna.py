@@ -348,9 +348,8 @@ def _thinned(shown: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _loss(trial: FrozenTrial) -> float:
-    if trial.values:
-        return trial.values[0]
-    return next(iter(trial.intermediate_values.values()), math.inf)
+    values = trial.values or list(trial.intermediate_values.values())
+    return float(values[0]) if values else math.inf
 
 
 def _storage(n_objectives: int) -> Any:

@@ -207,8 +207,9 @@ def _give_up(store: Store, key: str, error: Exception) -> None:
 
 
 def _executor(options: dict[str, Any]) -> Executor:
-    word = options["word"]
-    executor: Executor = plugins.load("executor", word.partition(":")[0])(word, slots=options["slots"])
+    word, settings = options["word"], options["options"]
+    kind = str(settings.get("on", word)).partition(":")[0]
+    executor: Executor = plugins.load("executor", kind)(word, slots=options["slots"], options=settings)
     return executor
 
 

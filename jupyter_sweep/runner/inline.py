@@ -57,7 +57,7 @@ def _taken(sweep: Sweep) -> SweepError:
 
 
 def _drive(store: Store, sweep: Sweep, launch: str, key: str) -> None:
-    executor = plugins.load("executor", "inline")(str(sweep.executor), slots=1)
+    executor = plugins.load("executor", "inline")(sweep.executor.name, slots=1)
     loop = Loop(store, sweep, executor, launch)
 
     def listen(event: Event) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,9 @@ def driver_key(executor: Spec) -> str:
     """Name the driver that serves an executor: same words, same Python, same code of ours share a warm driver."""
     package = Path(__file__).resolve().parent.parent
     stamp = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
-    text = json.dumps([str(executor), sys.executable, str(package), stamp])
-    return f"{executor.name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+    text = json.dumps([executor.name, executor.options, sys.executable, str(package), stamp], sort_keys=True)
+    name = re.sub(r"[^\w.-]+", "_", executor.name)[:40]
+    return f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
 
 
 def key_to_ask(store: Store, sweep: Sweep) -> str:
@@ -92,7 +94,8 @@ def ensure_driver(store: Store, key: str, executor: Spec, *, slots: int | None) 
         return
     log = log_path(store.home, key)
     folder.make_private(log.parent)
-    options = json.dumps({"home": str(store.home), "key": key, "word": str(executor), "slots": slots})
+    place = {"word": executor.name, "options": executor.options}
+    options = json.dumps({"home": str(store.home), "key": key, "slots": slots, **place})
     command = [sys.executable, "-m", "jupyter_sweep.runner.driver", options]
     root = str(Path(__file__).resolve().parent.parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}

@@ -1,4 +1,4 @@
-"""The Dask cluster behind an executor: one of our own on this machine, or a scheduler that somebody runs already.
+"""A LocalCluster on this machine.
 
 Settings, each there because something broke without it (see the comments). They are given while the cluster is made;
 what is read at run time (`lost-worker-timeout`, the log level) stays set, for the driver is a process of its own.
@@ -10,12 +10,12 @@ import contextlib
 import importlib.util
 import logging
 import multiprocessing
-import os
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-from ..errors import SweepError
-from .clusters import Where, default_slots
+from ...errors import SweepError, count
+from ..clusters import Where, usable_cores
+from .base import environment_kept, load_distributed
 
 _SETTINGS = {
     # What the loop sends ahead of the slots (short trials) waits on the worker: it then follows in 2 ms, not in 10.
@@ -28,37 +28,24 @@ _SETTINGS = {
 #: At its default of 15 s a worker that dies twice in a row is given up for good (dask/distributed#7312 looks the same).
 _LASTING = {"distributed.deploy.lost-worker-timeout": "1h"}
 SLOTS_PER_WORKER = 4
-_CONNECT_S = 10
 _CLOSE_S = 5
 
 
-class Backend(Protocol):
-    """A cluster with a client of ours. `prefix` begins the labels of its slots; empty for their host's name."""
-
-    client: Any
-    dashboard: str | None
-    prefix: str
-
-    def slots(self) -> int:
-        """Count the slots that the cluster should have."""
-        ...
-
-    def scale(self, n: int) -> None: ...
-
-    def is_whole(self) -> bool:
-        """Tell whether all workers are there."""
-        ...
-
-    def heal(self) -> None:
-        """Ask for the workers that are missing."""
-        ...
-
-    def close(self) -> None: ...
+def read(word: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Read "local" or "threads"; neither has options."""
+    if ":" in word or options:
+        raise SweepError(f"--on {word} can't be read. --jobs gives the number of trials at once.")
+    return {}
 
 
-def start(where: Where, slots: int | None) -> Backend:
-    """Start or reach a cluster."""
-    return Existing(where.address) if where.kind == "tcp" else Local(where, slots or default_slots(where) or 1)
+def plan(where: Where, slots: int | None) -> str:
+    n = slots or usable_cores()
+    how = "a worker process each" if where.kind == "local" else "all in the driver process"
+    return f"Dask LocalCluster on 127.0.0.1: {count(n, 'worker')}, {how}; every trial in a process of its own"
+
+
+def start(where: Where, slots: int | None) -> Local:
+    return Local(where, slots or usable_cores())
 
 
 class Local:
@@ -78,7 +65,7 @@ class Local:
         processes = where.kind == "local"
         dask.config.set(_LASTING)
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # all that matters comes to us as an event
-        with _environment_kept(), dask.config.set(_SETTINGS):
+        with environment_kept(), dask.config.set(_SETTINGS):
             self._cluster = distributed.LocalCluster(
                 n_workers=self._n_workers(),
                 threads_per_worker=self._threads,
@@ -131,58 +118,5 @@ class Local:
                 process.join(1)
 
 
-class Existing:
-    """Somebody's cluster: its workers' threads are our slots, its settings are its own, and it outlives us."""
-
-    prefix = ""
-
-    def __init__(self, address: str) -> None:
-        try:
-            self.client = load_distributed().Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError) as error:
-            raise SweepError(
-                f"--on {address}: no Dask scheduler answers there within {_CONNECT_S} s ({error}). "
-                "Start one with `dask scheduler` and workers with `dask worker ADDRESS`, or leave --on away."
-            ) from error
-        if not self.slots():
-            self.client.close()
-            raise SweepError(f"--on {address}: the scheduler has no workers. Start some with: dask worker {address}")
-        self.dashboard: str | None = self.client.dashboard_link
-
-    def slots(self) -> int:
-        return sum(self.client.nthreads().values())
-
-    def scale(self, n: int) -> None:
-        raise SweepError(f"--jobs {n}: the cluster has {self.slots()} slots, and only who runs it can give it more.")
-
-    def is_whole(self) -> bool:
-        return True
-
-    def heal(self) -> None:
-        """Nothing that we could do: its workers are somebody else's."""
-
-    def close(self) -> None:
-        self.client.close(timeout=2)
-
-
-def load_distributed() -> Any:
-    """Import Dask's scheduler, client and workers: 0.75 s, so never before a cluster is wanted."""
-    import distributed
-
-    return distributed
-
-
 def _pid(nanny: Any) -> int | None:
     return getattr(getattr(getattr(nanny, "process", None), "process", None), "pid", None)
-
-
-@contextlib.contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Undo what starting a cluster leaves in the environment, for processes that are started later."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
