@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-N_NOOP, N_USE, SLEEP_S, WORKERS = 500, 100, 0.05, 2
+N_NOOP, N_USE, SLEEP_S, WORKERS = 500, 500, 0.05, 2
 
 
 def noop(**params: float) -> float:

@@ -104,6 +104,7 @@ class Driver:
         if loop is not None:
             for trial_id in list(loop.flying):
                 self.executor.stop(trial_id, "cancelled")
+            loop.close()
             del self.loops[sweep_id]
         self.store.set_state(sweep_id, "failed", f"{type(error).__name__}: {error}"[:2000])
         leases.release(self.store, sweep_id)

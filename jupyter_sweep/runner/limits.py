@@ -79,6 +79,11 @@ def asked_together(durations: Sequence[float], known: int, left: int | None, slo
     return max(1, min(fitting, share, known // KNOWN_FOR_ONE, MAX_TOGETHER))
 
 
+def choosing_is_slow(durations: Sequence[float], known: int) -> bool:
+    """Tell whether choosing a trial takes a share of its run that makes a process of its own worth while."""
+    return known >= KNOWN_FOR_ONE and bool(durations) and statistics.median(durations) < SHORT_S
+
+
 def batch_size(durations: Sequence[float], left: int | None, slots: int) -> int:
     """Give how many trials go to a slot at once: about BATCH_S of work, never so many that a slot goes without."""
     if not durations:

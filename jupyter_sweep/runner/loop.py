@@ -22,6 +22,7 @@ from ..store import folder
 from ..store.sqlite import NewTrial, Store
 from ..trial import Report, Trial, TrialState
 from . import limits
+from .choosing import Chooser
 from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
 
 #: The canary runs alone for so long at most; then the others start beside it.
@@ -53,13 +54,18 @@ class Loop:
         self.ended = False
         self._deadline: float | None = None
         self._canary: tuple[int, float] | None = None
-        self.redefine(sweep)
+        self._take_up(sweep)
         store.set_state(sweep.sweep_id, "running")
 
     def redefine(self, sweep: Sweep) -> None:
         """Take up a changed definition (more trials, other ranges, another algorithm); what runs goes on."""
+        self._chooser.close()
+        self._take_up(sweep)
+
+    def _take_up(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.history = rebuild(self.store, sweep)
+        self._chooser = Chooser(sweep, self.history, self.executor.slots)
         self.history.waiting = deque(t for t in self.history.waiting if t.trial_id not in self.flying)
         self.paused, self.ending, self.message = False, "", ""
         seconds = sweep.budget.max_seconds
@@ -220,10 +226,10 @@ class Loop:
     def _propose(self, n: int) -> None:
         left = self._left()
         wanted = n if left is None else min(n, left)
-        if wanted <= 0 or self.history.proposer.exhausted:
+        if wanted <= 0:
             return
         new: list[NewTrial] = []
-        for proposal in self.history.proposer.ask(wanted):
+        for proposal in self._chooser.ask(wanted):
             fresh = [
                 t
                 for t in new_trials(self.sweep, proposal.params, proposal.index)
@@ -297,17 +303,22 @@ class Loop:
             self._set_state("failed" if excess else "finished", excess or self._closing_sentence())
 
     def _is_done(self) -> bool:
-        return bool(self.history.proposer.exhausted) or self._left() == 0
+        return self._chooser.exhausted or self._left() == 0
 
     def _closing_sentence(self) -> str:
         wanted = self.sweep.budget.max_trials
-        if self.history.proposer.exhausted and (wanted is None or self._left() != 0):
+        if self._chooser.exhausted and (wanted is None or self._left() != 0):
             return f"the space is exhausted: {count(len(self.history.groups), 'configuration')}"
         return ""
+
+    def close(self) -> None:
+        """End what the loop keeps running for itself."""
+        self._chooser.close()
 
     def _set_state(self, state: str, message: str) -> None:
         self.ended = True
         self.store.set_state(self.sweep.sweep_id, state, message)
+        self.close()
 
 
 def _names_no_metric(event: Event) -> bool:

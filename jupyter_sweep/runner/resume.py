@@ -50,9 +50,7 @@ def rebuild(store: Store, sweep: Sweep) -> History:
     """Give the history of a sweep whose unfinished trials are all waiting (see `release_orphans`)."""
     history = History(
         space=sweep.space,
-        proposer=plugins.load("proposer", sweep.proposer.name)(
-            sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options
-        ),
+        proposer=new_proposer(sweep),
         pruner=plugins.load("pruner", sweep.pruner.name)(sweep.objective, **sweep.pruner.options),
     )
     for report in store.reports(sweep.sweep_id):
@@ -65,9 +63,20 @@ def rebuild(store: Store, sweep: Sweep) -> History:
         if trial.state is not TrialState.CANCELLED:  # that point may be proposed again
             history.known.add(trial.fingerprint)
             history.group(trial)
-    for group in history.groups.values():
-        tell(history, sweep, group)
+    for trial in told(history, sweep):
+        history.proposer.tell(trial)
     return history
+
+
+def new_proposer(sweep: Sweep) -> Any:
+    """Give the sweep's proposer, which knows nothing yet."""
+    make = plugins.load("proposer", sweep.proposer.name)
+    return make(sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options)
+
+
+def told(history: History, sweep: Sweep) -> list[Trial]:
+    """Give what a proposer must be told to go on from here."""
+    return [_standing_for(sweep, group) for group in history.groups.values()]
 
 
 def note_final(history: History, trial: Trial) -> None:
@@ -82,16 +91,21 @@ def note_final(history: History, trial: Trial) -> None:
 
 
 def tell(history: History, sweep: Sweep, group: dict[int, Trial]) -> None:
-    """Tell the proposer of one configuration: its mean over the repetitions once all are final, else that it runs."""
+    """Tell the proposer of one configuration."""
+    history.proposer.tell(_standing_for(sweep, group))
+
+
+def _standing_for(sweep: Sweep, group: dict[int, Trial]) -> Trial:
+    """Give one trial for a configuration: its mean over the repetitions once all are final, else that it runs."""
     first = group[min(group)]
     done = len(group) >= sweep.budget.repetitions and all(t.is_final for t in group.values())
     if not done:
-        told = first.with_(state=TrialState.RUNNING)
+        trial = first.with_(state=TrialState.RUNNING)
     elif len(group) == 1:
-        told = first
+        trial = first
     else:
-        told = _mean(list(group.values()))
-    history.proposer.tell(told.with_(params=as_of_today(sweep.space, told.params)))
+        trial = _mean(list(group.values()))
+    return trial.with_(params=as_of_today(sweep.space, trial.params))
 
 
 def _mean(trials: list[Trial]) -> Trial:
