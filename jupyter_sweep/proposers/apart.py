@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import plugins
 from ..errors import SweepError
@@ -65,24 +65,14 @@ class Apart:
         self._told: list[Trial] = []
         self._is_ready = False
         self._exhausted: bool | None = None
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": _import_path()},
-                cwd="/",
-            )
-        finally:
-            theirs.close()
-        self._line: Connection[Any, Any] = Connection(ours.detach())
-        self._line.send((name, space, tuple(objectives), seed, dict(options), list(told)))
+        self._process = _Process.spare or _Process()
+        _Process.spare = None
+        self._process.send((name, space, tuple(objectives), seed, dict(options), list(told)))
 
     @property
     def is_ready(self) -> bool:
         """Tell whether the process has begun; raises Gone when it has ended instead."""
-        if not self._is_ready and self._line.poll(0):
+        if not self._is_ready and self._process.has_word:
             self._await_ready()
         return self._is_ready
 
@@ -103,17 +93,57 @@ class Apart:
         return bool(self._exhausted)
 
     def close(self) -> None:
-        """End the process, which has nothing to lose; may be called twice."""
-        self._line.close()
-        self._process.kill()
-        self._process.wait()
+        """Let go of the process: the next one that is made here takes it over. May be called twice."""
+        if self._is_ready and _Process.spare is None:
+            _Process.spare = self._process
+        elif _Process.spare is not self._process:
+            self._process.end()
 
     def _await_ready(self) -> None:
         if not self._is_ready:
-            self._receive()
+            self._process.receive()
             self._is_ready = True
 
-    def _receive(self) -> Any:
+    def _answer(self, n: int) -> list[Proposal]:
+        self._await_ready()
+        self._is_ready = False  # until it answers: one that is lost must not be taken over
+        self._process.send((self._told, n))
+        proposals, self._exhausted, mistake = self._process.receive()
+        self._told, self._is_ready = [], True
+        if mistake is not None:
+            raise SweepError(mistake)
+        return [Proposal(*proposal) for proposal in proposals]
+
+
+class _Process:
+    """The other process and the line to it; it ends with this one, whose end it reads from the line."""
+
+    #: One that is free, with all that it has imported.
+    spare: ClassVar[_Process | None] = None
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": _import_path()},
+                cwd="/",
+            )
+        self._line: Connection[Any, Any] = Connection(ours.detach())
+
+    @property
+    def has_word(self) -> bool:
+        return self._line.poll(0)
+
+    def send(self, message: Any) -> None:
+        try:
+            self._line.send(message)
+        except OSError as error:
+            raise Gone(f"the process that chooses configurations ended: {error}") from error
+
+    def receive(self) -> Any:
         try:
             if self._line.poll(ANSWER_S):
                 return self._line.recv()
@@ -121,17 +151,11 @@ class Apart:
             raise Gone(f"the process that chooses configurations ended: {error or type(error).__name__}") from error
         raise Gone(f"the process that chooses configurations gave no answer in {ANSWER_S:g} s")
 
-    def _answer(self, n: int) -> list[Proposal]:
-        self._await_ready()
-        try:
-            self._line.send((self._told, n))
-        except OSError as error:
-            raise Gone(f"the process that chooses configurations ended: {error}") from error
-        proposals, self._exhausted, mistake = self._receive()
-        self._told = []
-        if mistake is not None:
-            raise SweepError(mistake)
-        return [Proposal(*proposal) for proposal in proposals]
+    def end(self) -> None:
+        """End it at once: it has nothing to lose."""
+        self._line.close()
+        self._popen.kill()
+        self._popen.wait()
 
 
 def _import_path() -> str:
@@ -140,17 +164,20 @@ def _import_path() -> str:
 
 
 def serve(fd: int) -> None:
-    """Make the proposer and answer until the other end is gone."""
+    """Answer for one proposer after another until the other end is gone."""
     line: Connection[Any, Any] = Connection(fd)
+    proposer: Any = None
     with contextlib.suppress(EOFError, OSError):
-        name, space, objectives, seed, options, told = line.recv()
-        make = plugins.load("proposer", name)
-        _choose(make(space, objectives, seed=seed, **options), told, 1)
-        line.send("ready")
-        proposer = make(space, objectives, seed=seed, **options)
         while True:
-            told, n = line.recv()
-            line.send(_choose(proposer, told, n))
+            message = line.recv()
+            if len(message) == 2:
+                line.send(_choose(proposer, *message))
+                continue
+            name, space, objectives, seed, options, told = message
+            make = plugins.load("proposer", name)
+            _choose(make(space, objectives, seed=seed, **options), told, 1)
+            line.send("ready")
+            proposer = make(space, objectives, seed=seed, **options)
 
 
 def _choose(proposer: Any, told: Iterable[Trial], n: int) -> tuple[list[tuple[Any, int]], bool | None, str | None]:
