@@ -3,8 +3,9 @@
 #   make test    format, lint, types, tests, notebooks, browser: all that a reviewer runs
 #   make check   the first three of these
 #   make lab     open the first notebook in JupyterLab
+#   make sidebar build the part of it that runs in the browser (lab and test do)
 #   make clean   remove what these targets made
-.PHONY: demo test check lab clean
+.PHONY: demo test check sidebar lab clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ READY := .venv/.ready
 demo: $(READY)
 	@$(BIN)/python .ci/demo.py demo
 
-test: check
+test: check sidebar
 	@bash .ci/chromium
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -24,7 +25,10 @@ check: $(READY)
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(BIN)/mypy; \
 	else echo "types: not checked on Python 3.10, whose newest libraries are annotated differently"; fi
 
-lab: $(READY)
+sidebar: $(READY)
+	@bash .ci/labextension
+
+lab: sidebar
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_first_sweep.ipynb
 
 clean:
