@@ -2,15 +2,18 @@
 
 The caller promises: one thread calls `submit`, `stop`, `scale` and `close`; a trial is submitted again only after its
 last event. The executor promises: every submitted trial ends in exactly one `Finished` or `Lost`, in whatever way its
-process does; its events come in order, `Started` first unless it never ran; nothing blocks longer than it says; nothing
-of it is left after `close`.
+process does (one that has not begun may come back as cancelled, without a `Started`, when slots come or go); its events
+come in order, `Started` first unless it never ran; nothing blocks longer than it says; nothing of it is left after
+`close`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from ..errors import SweepError
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Task:
     Its keys: `trial_id`, `number`, `attempt`, `title` (names the body in tracebacks), `data` (folder of job files),
     `job` (file name there), `launch` (file with `env`, `cwd` and `path` of the process that started the sweep),
     `params` (encoded), `seed`, `repetition`, `folder` (the trial's own), `timeout_s` and `memory_gb` (or None),
-    `cpus`, `stage_dir`.
+    `cpus`, `isolation` (see `worker/supervisor.py`), `stage_dir`, `grace_s` (what the end before its time leaves to
+    `finally` blocks, None for a default), `avoid` (labels of workers that an earlier attempt failed on).
     """
 
     trial_id: int
@@ -29,12 +33,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Started:
-    """The trial's process has it. `worker` reads host/slot or local/0; `pid` is the process that the body runs in."""
+    """The trial's process has it.
+
+    `worker` reads host/slot or local/0; `pid` is the process that the body runs in; `device` names its GPUs, as in
+    "0,1", and is empty where it has none of its own.
+    """
 
     trial_id: int
     worker: str
     pid: int
     at: float
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ class Finished:
     """The end of a trial that its executor saw.
 
     `state` is a final state and `reason` one of `trial.REASONS`. `numbers` is None, or, when a target has no value, the
-    names of the numbers that were seen. `peak_memory_gb` counts what no file backs, above what the process held before.
+    names of the numbers that were seen. `peak_memory_gb` counts what no file backs, above what the process held before;
+    `peak_gpu_memory_gb` what the driver says that the processes used of their GPUs, None where it doesn't.
     """
 
     trial_id: int
@@ -65,18 +75,34 @@ class Finished:
     peak_memory_gb: float | None = None
     at: float = 0.0
     numbers: tuple[str, ...] | None = None
+    peak_gpu_memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The trial's worker or host is gone, and what became of the trial is unknown."""
+    """The trial's worker or host is gone, and what became of the trial is unknown.
+
+    `planned` where that was to come: the time that a batch system gives its jobs was up.
+    """
 
     trial_id: int
     why: str
     at: float
+    planned: bool = False
 
 
 Event = Started | Reported | Finished | Lost
+
+
+class SchedulerGone(SweepError):
+    """The cluster's scheduler can't be reached any more: nothing more will be heard of what was submitted.
+
+    `may_return` where it is somebody else's, who may start it again.
+    """
+
+    def __init__(self, where: str, *, may_return: bool) -> None:
+        super().__init__(f"--on {where}: the connection to the scheduler is lost.")
+        self.may_return = may_return
 
 
 class Executor(Protocol):
@@ -87,11 +113,16 @@ class Executor(Protocol):
     dashboard: str | None
 
     def submit(self, batch: Sequence[Task]) -> None:
-        """Queue trials that run one after another in one slot."""
+        """Queue trials that run one after another in one slot; SchedulerGone when that is so."""
         ...
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Give all events that are there, waiting up to `timeout_s` for the first."""
+        """Give all events that are there, waiting up to `timeout_s` for the first; SchedulerGone when that is so."""
+        ...
+
+    def reaches_beyond(self, workers: Sequence[str]) -> bool:
+        """Tell whether a trial whose payload avoids these workers (their labels) would get elsewhere if it were
+        submitted now. True also where there is no other."""
         ...
 
     def stop(self, trial_id: int, why: str) -> None:
@@ -101,12 +132,22 @@ class Executor(Protocol):
         """
         ...
 
+    def recall(self, trial_ids: Iterable[int]) -> None:
+        """Have trials come back that have not begun: each ends as cancelled, without a `Started`. Others go on."""
+        ...
+
     def scale(self, n: int) -> None:
-        """Change the number of slots."""
+        """Change the number of slots; SweepError where that can't be. What runs on those that go runs on to its end."""
         ...
 
     def workers(self) -> list[dict[str, Any]]:
-        """Give one row a worker process: `worker` (its label), `pid` (or None), `trials` (running in it)."""
+        """Give one row a slot.
+
+        Its keys: `worker` (its label), `host`, `pid` (of the worker process, or None), `trials` (ids of those that run
+        there), `state`, `device`, `memory_gb` and `peak_gb` (of the trial's processes, or None). Where a queue gives
+        the workers, `job` and `job_state` too. The states: idle, busy, draining (to go once its trial has ended),
+        unused (beyond the slots that there should be), lost (its worker is gone), queued (not there yet).
+        """
         ...
 
     def close(self) -> None:
@@ -118,9 +159,11 @@ def event_from(data: Mapping[str, Any]) -> Event:
     """Give an event as a slot's supervisor tells it."""
     trial_id, at = data["trial_id"], data["at"]
     if data["kind"] == "started":
-        return Started(trial_id, data["worker"], data["pid"], at)
+        return Started(trial_id, data["worker"], data["pid"], at, data.get("device", ""))
     if data["kind"] == "reported":
         return Reported(trial_id, data["step"], data["metrics"], at)
+    if data["kind"] == "lost":
+        return Lost(trial_id, data["why"], at)
     return Finished(
         trial_id,
         data["state"],
@@ -132,4 +175,5 @@ def event_from(data: Mapping[str, Any]) -> Event:
         data["peak_memory_gb"],
         at,
         None if data["numbers"] is None else tuple(data["numbers"]),
+        data.get("peak_gpu_memory_gb"),
     )

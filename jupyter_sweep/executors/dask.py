@@ -9,18 +9,30 @@ stream; so a task that ended without the end of one of its trials lost it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
+import math
 import queue
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import SweepError
 from . import clusters, remote
-from .base import Event, Finished, Lost, Started, Task, event_from
+from .backends.base import Demanding, Mortal, Queued
+from .base import Event, Finished, Lost, SchedulerGone, Started, Task, event_from
+from .doubts import DIED, Doubts, why_ended
+from .elsewhere import Choice, choose
+from .ferry import Ferry
+from .lastwords import LastWords
+from .roster import Busy, Roster
+from .shares import Shares
+from .shrinking import Shrinker
 
 #: How long the events of a task that ended may take: it ended in order, or with its worker.
 _GRACE_S = {"finished": 2.0, "error": 0.3}
@@ -28,15 +40,24 @@ _GRACE_S = {"finished": 2.0, "error": 0.3}
 _HEAL_AFTER_S = 20.0
 _TURN_S = 1.0
 _CLOSE_S = 10.0
+#: Kinds of places that are this machine, whose disk is the store's.
+_HERE = ("local", "threads")
 
 
 @dataclass
 class _Batch:
-    """One task of Dask's. `began` once any of its trials was seen to start."""
+    """One task of Dask's, or one that is held back. `began` once any of its trials was seen to start.
 
+    `avoid` holds the labels of workers that it should not go to.
+    """
+
+    key: str
+    payload: str
     tickets: list[str]
+    avoid: Collection[str] = ()
     future: Any = None
     began: bool = False
+    sent_at: float = math.inf
 
 
 @dataclass
@@ -47,6 +68,8 @@ class _Flight:
     batch: _Batch
     worker: str = ""
     address: str = ""
+    device: str = ""
+    stopped: bool = False
 
 
 @dataclass
@@ -68,21 +91,29 @@ class DaskExecutor:
     def __init__(
         self, word: str = "local", *, slots: int | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
-        self.name = word
         self._topic = f"sweep-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._flights: dict[str, _Flight] = {}
         self._tickets: dict[int, str] = {}
-        self._pids: dict[str, int] = {}
         self._due: list[_Due] = []
+        self._held: deque[_Batch] = deque()
+        self._sent: dict[str, str] = {}  # key -> address of the worker whose devices it is meant for, or ""
         self._over = False
         self._wake = threading.Event()
-        self._backend = clusters.start(clusters.parse(word, options), slots)
+        where = clusters.parse(word, options)
+        self._ferry = None if where.kind in _HERE else Ferry(self._call_worker, self._land)
+        self._last_words = LastWords(self._topic, here=self._ferry is None)
+        self._backend = clusters.start(where, slots)
+        self._shares = Shares(word, where.share, self._backend)
+        self.name = self._shares.in_words
         self.slots = self._backend.slots()
         self.dashboard = self._backend.dashboard
         self._client = self._backend.client
+        self._doubts = Doubts(self._backend)
+        self._shrinker = Shrinker(self._client, self._backend, self.slots)
+        self._limit = self._shrinker.limit(self.slots)
         try:
             self._prepare()
         except BaseException:
@@ -90,14 +121,19 @@ class DaskExecutor:
             raise
 
     def _prepare(self) -> None:
-        self._remote = remote.make(self._topic, self._backend.prefix)
+        self._remote = remote.make(self._topic, self._backend.prefix, self._shares.share, self._shares.devices)
         comm: Any = getattr(self._client, "scheduler_comm", None)
+        self._comm = comm
         if hasattr(comm, "interval"):  # its 10 ms between sends are for bulk; a loop that feeds trial by trial waits
             comm.interval = 0.001
         self._client.subscribe_topic(self._topic, self._on_message)
         self._client.register_plugin(self._remote.plugin, name=self._topic)
-        for found in self._client.run(self._remote.describe, self._topic).values():
-            self._pids.update(dict.fromkeys(found["labels"], found["pid"]))
+        if self._ferry is not None:
+            self._client.register_plugin(remote.end_with(self._topic, self._client.id), name=self._topic)
+        self._roster = Roster(self._client, self._ask_workers, self._backend)
+        self._roster.ask()
+        self._shares.require()
+        self.slots = self._shares.slots(self.slots)
         self._thread = threading.Thread(target=self._look_after, name="sweep executor", daemon=True)
         self._thread.start()
 
@@ -105,27 +141,73 @@ class DaskExecutor:
 
     def submit(self, batch: Sequence[Task]) -> None:
         """Queue trials that run one after another in one slot."""
+        if isinstance(self._backend, Mortal) and self._backend.over:
+            raise SweepError(self._backend.over)
+        self._require_scheduler()
         number = next(self._numbers)
         tickets = [f"{number}.{i}" for i in range(len(batch))]
-        payload = json.dumps([{**task.payload, "ticket": t} for task, t in zip(batch, tickets, strict=True)])
-        sent = _Batch(tickets)
+        payload = json.dumps([self._payload(task, ticket) for task, ticket in zip(batch, tickets, strict=True)])
+        avoid = frozenset(label for task in batch for label in task.payload.get("avoid", ()))
+        new = _Batch(f"{self._topic}-{number}", payload, tickets, avoid)
         with self._lock:
             for task, ticket in zip(batch, tickets, strict=True):
-                self._flights[ticket] = _Flight(task.trial_id, sent)
+                self._flights[ticket] = _Flight(task.trial_id, new)
                 self._tickets[task.trial_id] = ticket
-        run, key = self._remote.run_batch, f"{self._topic}-{number}"
+            self._held.append(new)
         try:
-            sent.future = self._client.submit(run, self._topic, payload, key=key, pure=False, retries=0)
+            self._send_held()
         except BaseException:
             with self._lock:
                 for ticket in tickets:
                     self._forget(ticket)
             raise
-        sent.future.add_done_callback(lambda future: self._on_task_end(sent, future))
+        if isinstance(self._backend, Demanding):
+            self._wake.set()
+
+    def _payload(self, task: Task, ticket: str) -> dict[str, Any]:
+        away = {} if self._ferry is None else {"away": self._ferry.depart(task, ticket)}
+        return {**task.payload, "ticket": ticket, **self._last_words.ask(task, ticket), **away}
+
+    def _send_held(self) -> None:
+        """Hand Dask the batches that it may have."""
+        while True:
+            with self._lock:
+                while self._held and not any(ticket in self._flights for ticket in self._held[0].tickets):
+                    self._held.popleft()
+                if not self._held or len(self._sent) >= self._limit:
+                    return
+                seats = self._roster.seats(self._shrinker.leaving) if self._shares.are_placed else []
+                worker = self._shares.place(seats, self._sent.values(), self._held[0].avoid)
+                if worker is None:
+                    return
+                batch = self._held.popleft()
+                self._sent[batch.key] = worker
+            where: dict[str, Any] = {"workers": [worker], "allow_other_workers": False} if worker else {}
+            workers = self._choose(batch.avoid, but=batch.key).workers if batch.avoid and not worker else []
+            if workers:  # Dask refuses an empty list, which there is when all workers are gone
+                where = {"workers": workers, "allow_other_workers": True}
+            run, payload = self._remote.run_batch, batch.payload
+            future = self._client.submit(run, self._topic, payload, key=batch.key, pure=False, retries=0, **where)
+            batch.future, batch.sent_at = future, time.monotonic()
+            future.add_done_callback(functools.partial(self._on_task_end, batch))
+
+    def reaches_beyond(self, workers: Sequence[str]) -> bool:
+        """Tell whether a trial that avoids these workers would get elsewhere now, or never."""
+        return self._choose(workers).reached
+
+    def _choose(self, avoid: Collection[str], but: str = "") -> Choice:
+        """Say where a task with the key `but` may go."""
+        with self._lock:
+            flights = [flight for flight in self._flights.values() if flight.batch.key != but]
+        running = Counter(flight.address for flight in flights if flight.address)
+        out = len({flight.batch.key for flight in flights})
+        return choose(self._roster.seats(self._shrinker.leaving), avoid, running, out)
 
     def events(self, timeout_s: float) -> list[Event]:
         """Give all events that are there, waiting up to `timeout_s` for the first."""
         found: list[Event] = []
+        if self._queue.empty():  # what was heard before is told first
+            self._require_scheduler()
         try:
             found.append(self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait())
             while True:
@@ -140,6 +222,7 @@ class DaskExecutor:
             if ticket is None:
                 return
             flight = self._flights[ticket]
+            flight.stopped = True
             if not flight.worker:
                 self._forget(ticket)
                 self._queue.put(Finished(trial_id, why, at=time.time()))
@@ -148,19 +231,60 @@ class DaskExecutor:
         if nothing_left and flight.batch.future is not None:
             self._client.loop.add_callback(self._cancel, flight.batch.future)
 
+    def recall(self, trial_ids: Iterable[int]) -> None:
+        """Have trials come back that have not begun, as cancelled; those that have go on."""
+        with self._lock:
+            tickets = [t for i in trial_ids if (t := self._tickets.get(i)) and not self._flights[t].worker]
+            held = {ticket for batch in self._held for ticket in batch.tickets}
+            for ticket in held.intersection(tickets):
+                self._give_back(ticket)
+        self._recall_from_workers([ticket for ticket in tickets if ticket not in held])
+
+    def _recall_from_workers(self, tickets: list[str]) -> None:
+        if tickets:
+            self._client.loop.add_callback(self._ask_back, tickets)
+
+    async def _ask_back(self, tickets: list[str]) -> None:
+        """Ask every worker not to begin trials, and give back those that none has begun.
+
+        Where a worker doesn't answer nobody knows; then those that reach one come back from there.
+        """
+        call = self._client.run(self._remote.recall, self._topic, tickets, on_error="return")
+        answers: list[Any] = list((await call).values())
+        if not all(isinstance(answer, list) for answer in answers):
+            return
+        begun = {ticket for answer in answers for ticket in answer}
+        with self._lock:
+            back = [t for t in tickets if t not in begun and t in self._flights and not self._flights[t].worker]
+            batches = {id(b): b for b in (self._flights[t].batch for t in back)}
+            for ticket in back:
+                self._give_back(ticket)
+            idle = [b for b in batches.values() if not b.began and not any(t in self._flights for t in b.tickets)]
+        await self._client.cancel([b.future for b in idle if b.future is not None])
+
+    def _give_back(self, ticket: str) -> None:
+        trial_id = self._flights[ticket].trial_id
+        self._forget(ticket)
+        self._queue.put(Finished(trial_id, "cancelled", at=time.time()))
+
     def scale(self, n: int) -> None:
-        """Change the number of slots."""
+        """Change the number of slots. What runs on those that go runs on to its end."""
         self._backend.scale(n)
-        self.slots = n
+        self.slots = self._shares.slots(self._backend.slots())
+        self._limit = self._shrinker.limit(self.slots)
+        self._wake.set()
 
     def workers(self) -> list[dict[str, Any]]:
-        """Give one row a slot that has been heard of: its label, the pid of its worker process, its trials."""
+        """Give one row a slot; what its trial holds is as old as `roster.ASK_S`, all else is as of now."""
         with self._lock:
-            running: dict[str, list[int]] = {label: [] for label in self._pids}
-            for flight in self._flights.values():
-                if flight.worker:
-                    running.setdefault(flight.worker, []).append(flight.trial_id)
-            return [{"worker": w, "pid": self._pids.get(w), "trials": t} for w, t in sorted(running.items())]
+            flights = [(ticket, flight) for ticket, flight in self._flights.items() if flight.worker]
+        busy = {flight.worker: Busy(flight.trial_id, ticket, flight.device) for ticket, flight in flights}
+        return self._roster.rows(busy, self._shrinker.leaving, self.slots)
+
+    async def _ask_workers(self) -> dict[str, Any]:
+        found: dict[str, Any] = await self._client.run(self._remote.describe, self._topic, on_error="return")
+        self._shares.hear(found)
+        return found
 
     def close(self) -> None:
         """End everything, running trials too; may be called twice."""
@@ -171,18 +295,34 @@ class DaskExecutor:
         with self._lock:
             self._flights.clear()
             self._tickets.clear()
+            self._held.clear()
+        if self._ferry is not None:
+            self._ferry.close()
         self._end_trials()
         self._backend.close()
         self._thread.join(_TURN_S)
+
+    def _is_gone(self) -> bool:
+        """Tell whether the connection to the scheduler was lost, also one made again: what ran is lost then."""
+        return self._client.status != "running" or getattr(self._client, "scheduler_comm", None) is not self._comm
+
+    def _require_scheduler(self) -> None:
+        if not self._over and self._is_gone():
+            raise SchedulerGone(self.name, may_return=hasattr(self._backend, "reach"))
 
     def _end_trials(self) -> None:
         """End the children first: a worker that waits for a trial would hold the end of the cluster up.
 
         Where that fails, because the cluster is gone or hangs, their guards end them with the workers.
         """
+        if self._is_gone():
+            return
         with contextlib.suppress(Exception):
             self._client.unsubscribe_topic(self._topic)
             self._client.sync(self._client.unregister_worker_plugin, self._topic, callback_timeout=_CLOSE_S)
+
+    def _call_worker(self, *args: Any) -> Any:
+        return remote.call(self._client, self._remote.parcel, self._topic, *args)
 
     async def _cancel(self, future: Any) -> None:
         await self._client.cancel([future])
@@ -197,33 +337,69 @@ class DaskExecutor:
         data = json.loads(text)
         with self._lock:
             for event in data["events"]:
-                self._on_event(event, address, data["pid"])
+                if self._ferry is None or not self._ferry.take(event, address):
+                    self._on_event(event, address)
 
-    def _on_event(self, data: dict[str, Any], address: str, pid: int) -> None:
+    def _land(self, event: dict[str, Any], address: str) -> None:
+        """Take the end of a trial whose files are in its folder now."""
+        with self._lock:
+            self._on_event(event, address)
+
+    def _on_event(self, data: dict[str, Any], address: str) -> None:
         flight = self._flights.get(data["ticket"])
-        if flight is None:  # ended here already
+        if flight is None or self._doubts.holds(data["ticket"]):  # ended here already
+            if data["kind"] in ("started", "want", "offer"):
+                self._stop_strays([data["ticket"]], address)
             return
         event = event_from(data)
+        if isinstance(event, Started) and flight.worker:  # somebody's scheduler ran its task again, without a word
+            self._lose(flight.batch, DIED)
+            self._stop_strays(flight.batch.tickets, address)
+            return
         if isinstance(event, Started):
             flight.batch.began = True
-            flight.worker, flight.address = event.worker, address
-            self._pids[event.worker] = pid
-        elif isinstance(event, Finished):
+            flight.worker, flight.address, flight.device = event.worker, address, event.device
+        elif isinstance(event, Finished | Lost):
+            if self._doubts.hold(data["ticket"], event, address):
+                return
+            if isinstance(event, Finished) and event.state == "cancelled" and flight.worker and not flight.stopped:
+                event = self._doubts.lost(event, address)
             self._forget(data["ticket"])
         self._queue.put(event)
+
+    def _lose(self, batch: _Batch, why: str) -> None:
+        """Give up a batch whose task ended, or whose worker is gone; under the lock."""
+        for ticket in batch.tickets:
+            if ticket in self._flights and not self._is_to_come(ticket):
+                flight = self._flights[ticket]
+                told = self._last_words.read(ticket, begun=bool(flight.worker))
+                self._forget(ticket)
+                for event in told or [self._doubts.loss(flight.trial_id, flight.address, why, time.time())]:
+                    self._queue.put(event)
+        if batch.future is not None:
+            self._client.loop.add_callback(self._cancel, batch.future)
+
+    def _stop_strays(self, tickets: Sequence[str], address: str) -> None:
+        """End trials that nobody waits for any more."""
+        self._client.loop.add_callback(self._send_stop, dict.fromkeys(tickets, "cancelled"), [address])
 
     def _forget(self, ticket: str) -> None:
         flight = self._flights.pop(ticket)
         if self._tickets.get(flight.trial_id) == ticket:
             del self._tickets[flight.trial_id]
+        if self._ferry is not None:
+            self._ferry.forget(ticket)
+        self._last_words.forget(ticket)
 
     def _on_task_end(self, batch: _Batch, future: Any) -> None:
         """Note that a task ended: what has not told its end by then, or soon after, is lost."""
-        why, at = _why(future), time.monotonic() + _GRACE_S.get(future.status, 0.3)
+        why, at = why_ended(future), time.monotonic() + _GRACE_S.get(future.status, 0.3)
         batch.future = None
         with self._lock:
+            self._sent.pop(batch.key, None)
             if any(ticket in self._flights for ticket in batch.tickets):
                 self._due.append(_Due(at, batch, why))
+        self._send_held()
         self._wake.set()
 
     # -- what nobody asks for -----------------------------------------------------------------------------------------
@@ -234,7 +410,10 @@ class DaskExecutor:
         while not self._over:
             self._wake.wait(self._pause_s())
             self._wake.clear()
+            if not self._over and self._is_gone():
+                return
             self._declare_lost()
+            self._resize()
             now = time.monotonic()
             if self._over or self._backend.is_whole():
                 whole_at = now
@@ -242,27 +421,75 @@ class DaskExecutor:
                 whole_at = now
                 self._backend.heal()
 
+    def _resize(self) -> None:
+        """Have the cluster follow demand, and go on with taking away what is to go."""
+        if self._over:
+            return
+        with self._lock:
+            busy = {flight.address for flight in self._flights.values() if flight.worker}
+            out = {flight.batch.key: flight.batch for flight in self._flights.values()}
+        if isinstance(self._backend, Demanding):
+            self._backend.demand(len(out))
+        if isinstance(self._backend, Mortal) and self._backend.over:
+            self.recall([flight.trial_id for batch in out.values() for flight in self._waiting(batch)])
+        # Workers come when they come, more of them than were known of, with the devices that they have.
+        varies = isinstance(self._backend, Queued) or self._shares.are_placed
+        if varies:
+            self.slots = self._shares.slots(self._backend.slots())
+        self._roster.ask_soon(running=bool(out), slots=self.slots)
+        gone = self._roster.gone()
+        left_behind = self._shrinker.turn(busy) | {key for key, worker in list(self._sent.items()) if worker in gone}
+        batches = [batch for key, batch in out.items() if key in left_behind and not batch.began]
+        batches += self._behind_others([batch for batch in out.values() if batch not in batches])
+        self._recall_from_workers([ticket for batch in batches for ticket in batch.tickets])
+        self._limit = self._shrinker.limit(self.slots)
+        self._send_held()
+
+    def _behind_others(self, batches: Sequence[_Batch]) -> list[_Batch]:
+        """Give batches that wait at full workers while slots of others idle, as many as do: Dask doesn't move them.
+
+        Those that wait with the scheduler, or at a worker with an idle slot, are about to begin.
+        """
+        before = time.monotonic() - _TURN_S
+        waiting = [batch for batch in batches if not batch.began and batch.sent_at < before]
+        if not waiting:
+            return []
+        with self._lock:
+            taken = {flight.worker for flight in self._flights.values()}
+        idle = Counter(s.address for s in self._roster.seats(self._shrinker.leaving) if s.label not in taken)
+        if not idle:
+            return []
+        try:
+            tasks = self._client.sync(self._client.scheduler.processing, callback_timeout=_CLOSE_S)
+        except (OSError, TimeoutError):  # the scheduler is busy or gone; there is another turn
+            return []
+        full = {key for address, keys in tasks.items() if not idle[address] for key in keys}
+        return [batch for batch in waiting if batch.key in full][: idle.total()]
+
+    def _waiting(self, batch: _Batch) -> list[_Flight]:
+        with self._lock:
+            flights = [self._flights[ticket] for ticket in batch.tickets if ticket in self._flights]
+        return [flight for flight in flights if not flight.worker]
+
     def _pause_s(self) -> float:
         with self._lock:
             soonest = min((item.at for item in self._due), default=float("inf"))
         return max(0.0, min(_TURN_S, soonest - time.monotonic()))
 
     def _declare_lost(self) -> None:
-        now = time.monotonic()
+        now, gone = time.monotonic(), self._roster.gone()
         with self._lock:
             due = [item for item in self._due if item.at <= now]
             self._due = [item for item in self._due if item.at > now]
+            for ticket, end in self._doubts.settled():
+                if ticket in self._flights:
+                    self._forget(ticket)
+                    self._queue.put(end)
             for item in due:
-                for ticket in item.batch.tickets:
-                    if ticket in self._flights:
-                        flight = self._flights[ticket]
-                        self._forget(ticket)
-                        self._queue.put(Lost(flight.trial_id, item.why, time.time()))
+                self._lose(item.batch, item.why)
+            for batch in [flight.batch for flight in self._flights.values() if flight.address in gone]:
+                self._lose(batch, DIED)
 
-
-def _why(future: Any) -> str:
-    """Say in a sentence why a task that ended left trials without an end. Asks Dask's loop: not under our lock."""
-    error = future.exception() if future.status == "error" else None
-    if type(error).__name__ == "KilledWorker":
-        return "the worker process died"
-    return f"{type(error).__name__}: {error}" if error is not None else f"its task is {future.status} without its end"
+    def _is_to_come(self, ticket: str) -> bool:
+        """Tell whether the end of a trial is known and will be told."""
+        return self._doubts.holds(ticket) or bool(self._ferry and self._ferry.is_landing(ticket))

@@ -4,7 +4,7 @@
 gets each `Started` and `Reported` while the body waits, and may call `stop`, which that same `report()` then obeys. The
 body has a namespace of its own here too, and generators, folder, environment and import path are put back; but modules
 are this process's own, also the user's, as they are loaded. There is no time limit and no memory limit, because nothing
-could enforce them, and libraries that are loaded keep the threads that they have.
+could enforce them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SweepError
@@ -25,6 +26,7 @@ from ..worker.job import Job, Jobs
 from ..worker.keeping import surroundings
 from ..worker.logfile import LogFile
 from ..worker.seeds import restored
+from ..worker.threads import limited
 from .base import Event, Reported, Started, Task, event_from
 
 
@@ -80,7 +82,8 @@ class Inline:
             return
         os.makedirs(task.payload["folder"], mode=0o700, exist_ok=True)
         self._tell(Started(task.trial_id, "inline/0", os.getpid(), time.time()))
-        with _told_twice(task.payload["folder"]), restored(), surroundings(_folder(task), []):
+        folder, cpus = task.payload["folder"], task.payload["cpus"]
+        with _told_twice(folder), restored(), surroundings(_folder(task), []), limited(cpus):
             end = trial.run(task.payload, self._jobs, self)
         self._finish(task.trial_id, end)
 
@@ -108,6 +111,13 @@ class Inline:
         if trial_id in self._submitted:
             self._stops.setdefault(trial_id, why)
 
+    def recall(self, trial_ids: Iterable[int]) -> None:
+        """Do nothing: whoever can ask sees no trial that waits."""
+
+    def reaches_beyond(self, workers: Sequence[str]) -> bool:
+        """There is no other worker."""
+        return True
+
     def scale(self, n: int) -> None:
         """Refuse more than the one slot."""
         if n != 1:
@@ -115,7 +125,10 @@ class Inline:
 
     def workers(self) -> list[dict[str, Any]]:
         """Give the one row: this process."""
-        return [{"worker": "inline/0", "pid": os.getpid(), "trials": sorted(self._submitted)}]
+        nothing = {"device": "", "memory_gb": None, "peak_gb": None}
+        state, trials = "busy" if self._submitted else "idle", sorted(self._submitted)
+        row = {"worker": "inline/0", "host": socket.gethostname(), "pid": os.getpid(), "state": state, "trials": trials}
+        return [{**row, **nothing}]
 
     def close(self) -> None:
         """Nothing is left to end."""

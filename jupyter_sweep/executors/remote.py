@@ -7,7 +7,9 @@ they use inside their own bodies, for the same reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import worker as worker_package
@@ -15,15 +17,17 @@ from .backends.base import load_distributed
 
 
 class Remote(NamedTuple):
-    """What an executor sends: the plug-in of each worker, the task of a batch, two calls on a worker."""
+    """What an executor sends: the plug-in of each worker, the task of a batch, four calls on a worker."""
 
     plugin: Any
     run_batch: Callable[[str, str], None]
     stop: Callable[..., None]
+    recall: Callable[..., list[str]]
     describe: Callable[..., dict[str, Any]]
+    parcel: Callable[..., Any]
 
 
-def make(topic: str, prefix: str) -> Remote:
+def make(topic: str, prefix: str, share: Mapping[str, Any], devices: Sequence[str] | None = None) -> Remote:
     """Make all of it for one executor.
 
     Parameters
@@ -32,11 +36,49 @@ def make(topic: str, prefix: str) -> Remote:
         Name of the plug-in and of the topic of its events.
     prefix
         First part of the slots' labels; empty for the worker's host.
+    share
+        What each slot has of cores and devices (see `gpus`). With `gpus` in it a worker has a slot for each share of
+        its devices, at most one a thread, and none without devices.
+    devices
+        What the workers share out among them; None to have each look for the devices of its host.
     """
-    return Remote(_plugin(topic, prefix, worker_package.sources()), *_functions())
+    return Remote(_plugin(topic, prefix, worker_package.sources(), share, devices), *_functions())
 
 
-def _plugin(topic: str, prefix: str, sources: Mapping[str, str]) -> Any:
+def end_with(topic: str, owner: str) -> Any:
+    """Give a plug-in for a scheduler, which ends all that runs for a client once that has gone, by `kill -9` too.
+
+    A scheduler of ours ends with its driver. Somebody else's lives on, and its workers would keep our trials.
+    """
+    base: Any = load_distributed().SchedulerPlugin
+
+    class SweepEnd(base):  # type: ignore[misc]
+        """Waits for one client to leave."""
+
+        name = topic
+
+        def remove_client(self, scheduler: Any, client: str) -> None:
+            if client == owner:
+                scheduler.remove_plugin(self.name)
+                if self.name in scheduler.worker_plugins:  # else it took leave in order
+                    scheduler.loop.add_callback(scheduler.unregister_worker_plugin, None, self.name)
+
+    return SweepEnd()
+
+
+def call(client: Any, parcel: Any, topic: str, address: str, verb: str, *args: Any) -> concurrent.futures.Future[Any]:
+    """Do something with a file that travels, at one worker; from any thread but Dask's own."""
+
+    async def ask() -> Any:
+        answers = await client.run(parcel, topic, verb, *args, workers=[address])
+        return answers[address]
+
+    return asyncio.run_coroutine_threadsafe(ask(), client.loop.asyncio_loop)
+
+
+def _plugin(
+    topic: str, prefix: str, sources: Mapping[str, str], share: Mapping[str, Any], known: Sequence[str] | None
+) -> Any:
     base: Any = load_distributed().WorkerPlugin
 
     class SweepSlots(base):  # type: ignore[misc]
@@ -44,9 +86,14 @@ def _plugin(topic: str, prefix: str, sources: Mapping[str, str]) -> Any:
 
         def __init__(self) -> None:
             self.name = topic
+            self.claim: Any = None
+            self.devices: list[list[str]] = []
+            self.said: list[str] = []
 
-        def setup(self, worker: Any) -> None:
+        async def setup(self, worker: Any) -> None:
+            import asyncio
             import hashlib
+            import re
             import socket
 
             space: dict[str, Any] = {"__name__": "loader"}
@@ -55,21 +102,44 @@ def _plugin(topic: str, prefix: str, sources: Mapping[str, str]) -> Any:
             package = space["install"](f"_sweep_worker_{version}", space["compiled"](sources))
             own = str(worker.name)
             n = worker.state.nthreads
-            if prefix:  # our own cluster, whose workers are numbered
-                self.labels = [f"{prefix}/{int(own) * n + i}" for i in range(n)]
+            if share.get("gpus"):
+                await asyncio.to_thread(self.take_devices, package.devices, n)
+                n = len(self.devices)
+            if prefix:  # our own cluster, whose workers are named by the number of their first slot
+                self.labels = [f"{prefix}/{int(own) + i}" for i in range(n)]
+            # So, too, with the host's name as its user has it.
+            elif named := re.fullmatch(r"([^/]+)/(\d+)\.[\d.]+", own):
+                self.labels = [f"{named[1]}/{int(named[2]) + i}" for i in range(n)]
             else:
                 label = f"{socket.gethostname()}/{own.rpartition(':')[2]}"
                 self.labels = [label] if n == 1 else [f"{label}.{i}" for i in range(n)]
             address = worker.address
-            self.pool = package.pool.Pool(sources, self.labels, lambda text: worker.log_event(topic, [address, text]))
+            self.pool = package.pool.Pool(
+                sources, self.labels, lambda text: worker.log_event(topic, [address, text]), self.devices
+            )
+
+        def take_devices(self, law: Any, most: int) -> None:
+            import os
+
+            offer = law.Offer(known, []) if known is not None else law.offer(os.environ, share.get("devices", ()))
+            self.claim = law.Claim(offer.devices, share["gpus"], most, topic)
+            self.devices, self.said = [list(own) for own in self.claim.sets], offer.said
 
         def teardown(self, worker: Any) -> None:
             self.pool.close()
+            if self.claim is not None:
+                self.claim.close()
 
     return SweepSlots()
 
 
-def _functions() -> tuple[Callable[[str, str], None], Callable[..., None], Callable[..., dict[str, Any]]]:
+def _functions() -> tuple[
+    Callable[[str, str], None],
+    Callable[..., None],
+    Callable[..., list[str]],
+    Callable[..., dict[str, Any]],
+    Callable[..., Any],
+]:
     def run_batch(name: str, batch: str) -> None:
         from distributed import get_worker
 
@@ -81,9 +151,30 @@ def _functions() -> tuple[Callable[[str, str], None], Callable[..., None], Calla
         if plugin is not None:
             plugin.pool.stop(flags)
 
+    def recall(name: str, tickets: list[str], dask_worker: Any = None) -> list[str]:
+        begun: list[str] = dask_worker.plugins[name].pool.recall(tickets)
+        return begun
+
     def describe(name: str, dask_worker: Any = None) -> dict[str, Any]:
         import os
+        import socket
 
-        return {"pid": os.getpid(), "labels": dask_worker.plugins[name].labels}
+        plugin = dask_worker.plugins.get(name)
+        if plugin is None:  # it is only coming, or going
+            return {}
+        return {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "labels": plugin.labels,
+            "slots": plugin.pool.usage(),
+            "devices": plugin.devices,
+            "said": plugin.said,
+        }
 
-    return run_batch, stop, describe
+    async def parcel(name: str, verb: str, *args: Any, dask_worker: Any = None) -> Any:
+        import asyncio
+
+        parcels = dask_worker.plugins[name].pool.parcels
+        return await asyncio.to_thread(parcels.call, verb, *args)  # files: not on the worker's own thread
+
+    return run_batch, stop, recall, describe, parcel

@@ -5,6 +5,7 @@ The line, the keywords and completion share one table (`table`), so that an opti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from .. import plugins
 from ..definition import Budget, Spec, Sweep
 from ..errors import Mistake, Mistakes, SweepError
+from ..executors import clusters, gpus
 from ..jobs.base import JobRef, Resources
 from ..space.space import Space
 from ..trial import Objective
@@ -31,7 +33,7 @@ class Options:
     ----------
     trials, added
         The number of `-n`, and whether it comes on top of what is there (`-n +10`); None where it is not given.
-    time, timeout
+    time, timeout, grace
         Seconds.
     mem
         Gigabytes of 2**30 bytes.
@@ -51,10 +53,15 @@ class Options:
     seed: int = 0
     space: str = ""
     on: Spec = field(default_factory=lambda: Spec("local"))
+    needs: str = ""
     jobs: int | None = None
     cpus: float = 1
+    gpus: float = 0
+    devices: tuple[str, ...] = ()
     mem: float | None = None
     timeout: float | None = None
+    grace: float | None = None
+    isolation: str = ""
     retry: int = 0
     keep_going: bool = False
     fail_fast: bool = False
@@ -80,6 +87,27 @@ class Options:
     def proposer(self) -> Spec:
         """The algorithm: `--grid`, `--algo`, or the default."""
         return Spec("grid") if self.grid else self.algo or Spec("tpe")
+
+    @property
+    def resources(self) -> Resources:
+        """What one trial needs: naming devices, or `--on gpu`, means one of them."""
+        each = self.gpus or float(bool(self.devices) or self._place == "gpu")
+        return Resources(cpus=self.cpus, gpus=each, memory_gb=self.mem, devices=self.devices, isolation=self.isolation)
+
+    @property
+    def executor(self) -> Spec:
+        """Where it runs, with what each slot has: another share of cores or devices is another driver's business."""
+        need, place = self.resources, self._place
+        is_here = clusters.is_here(place)
+        share = gpus.share(cpus=need.cpus, gpus=need.gpus, devices=need.devices, environ=os.environ, is_here=is_here)
+        if need.memory_gb and clusters.is_queued(place):
+            share = {**share, "mem": need.memory_gb}
+        name = "local" if self.on.name == "gpu" else self.on.name
+        return Spec(name, {**self.on.options, **({"share": dict(share)} if share and place != "inline" else {})})
+
+    @property
+    def _place(self) -> str:
+        return str(self.on.options.get("on", self.on.name))
 
     @property
     def wanted(self) -> int | None:
@@ -151,10 +179,25 @@ def from_keywords(**keywords: Any) -> Options:
 
 
 def refusals(options: Options, space: Space) -> list[Mistake]:
-    """Let the algorithm say before the start that it can't search this space, as a grid of a range without steps."""
+    """Say what can't be before anything starts: a grid of a range without steps, more devices than there are."""
+    return _search_refuses(options, space) + _place_refuses(options)
+
+
+def _search_refuses(options: Options, space: Space) -> list[Mistake]:
     spec = options.proposer
     try:
         plugins.load("proposer", spec.name)(space, options.objectives, seed=options.seed, **spec.options)
+    except SweepError as error:
+        return [Mistake(str(error), line=1)]
+    return []
+
+
+def _place_refuses(options: Options) -> list[Mistake]:
+    executor = options.executor
+    if not options.resources.gpus or not clusters.is_here(executor.name, executor.options):
+        return []
+    try:
+        gpus.here(executor.options["share"], skip_busy=False)  # those of our own driver may well be busy
     except SweepError as error:
         return [Mistake(str(error), line=1)]
     return []
@@ -178,6 +221,7 @@ def build(options: Options, *, name: str, space: Space, job: JobRef, notebook: s
         repetitions=options.repeat,
         max_failures=0 if options.fail_fast else options.max_failures,
         timeout_s=options.timeout,
+        grace_s=options.grace,
         memory_gb=options.mem,
     )
     return Sweep(
@@ -187,9 +231,9 @@ def build(options: Options, *, name: str, space: Space, job: JobRef, notebook: s
         objectives=options.objectives,
         proposer=options.proposer,
         pruner=options.stop,
-        executor=options.on,
+        executor=options.executor,
         budget=budget,
-        resources=Resources(cpus=options.cpus, memory_gb=options.mem),
+        resources=options.resources,
         seed=options.seed,
         canary=not options.no_canary and options.proposer.name not in NO_CANARY,
         tags=options.tag,

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import Mistake, SweepError, suggest
 from ..trial import Objective
-from . import table
+from . import specs, table
 from .clashes import clashes
 
 
@@ -135,6 +135,8 @@ class Reader:
     def _give_value(self, option: table.Option, spelled: str, value: Any) -> None:
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             self.give(option, spelled, str(value))
+        elif option.name == "on" and (address := specs.address_of(value)) is not None:
+            self.give(option, spelled, address)
         elif hasattr(value, "item"):
             self._give_value(option, spelled, value.item())  # a numpy number
         else:
@@ -173,7 +175,7 @@ class Reader:
             self.wrong(f"{spelled} is given twice")
             return
         try:
-            value = option.parser(self._expanded(text))
+            value = option.parser(self._expanded(option, text))
         except SweepError as error:
             said = str(error)
             self.wrong(said if said.startswith("--") else f"{spelled} {said}")
@@ -188,12 +190,18 @@ class Reader:
         else:
             self.values[option.field] = value
 
-    def _expanded(self, text: str) -> str:
-        """Give the value of ``{expression}``; a text of any other form is taken as written."""
+    def _expanded(self, option: table.Option, text: str) -> str:
+        """Give the value of ``{expression}``; a text of any other form is taken as written.
+
+        A Dask cluster or client stands for its address; for `--on`, ``$client.scheduler.address`` is an expression too.
+        """
+        if option.name == "on" and re.fullmatch(r"\$[^\W\d][\w.]*", text):
+            text = f"{{{text[1:]}}}"
         if not self.on_line or not re.fullmatch(r"\{.+\}", text):
             return text
         try:
-            return str(eval(text[1:-1], {}, dict(self.namespace)))
+            value = eval(text[1:-1], {}, dict(self.namespace))
+            return specs.address_of(value) or str(value)
         except Exception as error:
             raise SweepError(f"can't evaluate {text}: {type(error).__name__}: {error}") from None
 
@@ -210,11 +218,21 @@ class Reader:
     def finish(self, metrics: Sequence[str]) -> dict[str, Any]:
         """Give the fields of `Options`, after noting what does not go together and a missing target."""
         self._strays()
+        self._choose_place()
         for message in clashes(self._given, self.values, self.spell):
             self.wrong(message)
         if not self.objectives and not self._target_tried:
             self._no_target(metrics[0] if metrics else "loss")
         return {**self.values, "objectives": tuple(self.objectives), "pins": self.pins}
+
+    def _choose_place(self) -> None:
+        """Take the profile that has what `--needs` says, unless the place is given and wrong already."""
+        if "needs" not in self.values or ("on" in self._given and "on" not in self.values):
+            return
+        try:
+            self.values["on"] = specs.place(self.values["needs"], self.values.get("on"))
+        except SweepError as error:
+            self.wrong(f"{self.spell('needs')} {error}")
 
     def _no_target(self, metric: str) -> None:
         ways = ("--min {}", "--max {}") if self.on_line else ("min={!r}", "max={!r}")

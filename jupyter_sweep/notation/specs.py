@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from typing import Any
 
 from .. import plugins
@@ -17,12 +18,13 @@ from ..executors import clusters
 from ..space.parameter import Choice
 from ..space.space import Space
 from ..trial import Objective
+from . import demands, profiles
+from . import needs as requirements
 
 #: Plug-ins of the public contract that this release has not.
 PLANNED: dict[str, tuple[str, ...]] = {
     "proposer": ("gp", "cmaes", "nsga2", "bohb", "hyperband", "eas", "passive"),
     "pruner": ("hyperband", "bandit", "truncation", "curve", "patience", "threshold"),
-    "executor": ("gpu", "ssh", "slurm"),
 }
 _WORDS = {"proposer": "algorithm", "pruner": "stop rule"}
 
@@ -57,15 +59,100 @@ def parse(kind: str, text: str) -> Spec:
 
 
 def where(text: str) -> Spec:
-    """Give the executor of an ``--on`` word."""
-    kind, known = text.partition(":")[0], plugins.names("executor")
-    if kind in PLANNED["executor"]:
-        raise SweepError(f"{text}: not in this release. Allowed: {', '.join(known)}.")
-    if kind not in known:
-        raise SweepError(f"{text!r} is no place to run.{suggest(text, known)}")
+    """Give the executor of an `--on` word: a kind of place, an address, or a profile.
+
+    Raises
+    ------
+    SweepError
+        With the nearest words and names of profiles; with all mistakes of the files of profiles, if they are read.
+    """
+    word = clusters.word_for(text.strip())
+    kind, known = word.partition(":")[0], profiles.known_words()
     if kind in clusters.KINDS:
-        clusters.parse(text)
-    return Spec(text)
+        clusters.parse(word)
+        return Spec(word, clusters.settled(word, {}))
+    if kind in known:
+        return Spec(word)
+    if word.startswith("inproc:"):
+        raise SweepError(
+            f"{text}: a cluster of threads in another process can't be reached; make it with processes=True, or leave "
+            "the threads to --on threads"
+        )
+    found = profiles.load()
+    if word not in found:
+        raise SweepError(_no_place(text, found))
+    return found[word].spec
+
+
+def _no_place(text: str, found: Collection[str]) -> str:
+    """Say what may stand behind `--on`, the nearest first."""
+    others = [word for word in profiles.known_words() if word not in clusters.KINDS]
+    words = [*clusters.FORMS, *others]
+    near = suggest(text, [*profiles.known_words(), *found]).partition(" Allowed:")[0]
+    if not near and re.fullmatch(r"[\w-]+(\.[\w-]+)+|\[[0-9A-Fa-f:]+\]", text):
+        near = f" The address of a scheduler has a port: {text}:8786. A host that is reached by ssh: ssh:{text}."
+    named = f"profiles: {', '.join(found)}" if found else f"no profiles, which {profiles.FILE} would hold"
+    return f"{text!r} is no place to run.{near} Allowed: {', '.join(words)}; {named}."
+
+
+def place(needs: str, on: Spec | None) -> Spec:
+    """Give the profile that has what is needed: the one that is named, or the first one that meets an alternative.
+
+    Raises
+    ------
+    SweepError
+        With what each profile lacks.
+    """
+    found = profiles.load()
+    if on is not None and on.name not in found:
+        raise SweepError(f"{needs!r} picks a profile, and --on {on} says already where to run: leave one of them away")
+    told = matching(needs, None if on is None else on.name)
+    if told["profile"] is None:
+        raise SweepError(f"is not met by any profile:\n{requirements.explain(told)}")
+    return found[told["profile"]].spec
+
+
+def matching(needs: str, name: str | None = None) -> dict[str, Any]:
+    """Say which profile has what is needed, and what the others lack: plain data, as `needs.report` gives it.
+
+    Parameters
+    ----------
+    name
+        The only profile to look at.
+
+    Raises
+    ------
+    SweepError
+        For a requirement that can't be read, and where there are no profiles.
+    """
+    found = profiles.load()
+    if not found:
+        raise SweepError(
+            f"{needs!r} picks among profiles, and there are none: write [profiles.NAME] with `on` and what it has "
+            f"(duration, cpu, gpus) into {profiles.FILE} beside the notebook"
+        )
+    return requirements.report(needs, {n: p.facts for n, p in found.items() if name in (None, n)})
+
+
+def needs(text: str) -> str:
+    """Give a requirement that can be read, as it was written."""
+    demands.parse(text)
+    return text
+
+
+def places() -> list[str]:
+    """Give the words and profiles that may stand behind `--on`; a file that can't be read is told by the command."""
+    try:
+        named = list(profiles.load())
+    except SweepError:
+        named = []
+    return [*profiles.known_words(), *named]
+
+
+def address_of(value: Any) -> str | None:
+    """Give the scheduler's address of a Dask cluster or client of the notebook; None of anything else."""
+    address = getattr(value, "scheduler_address", None) or getattr(getattr(value, "scheduler", None), "address", None)
+    return address if isinstance(address, str) else None
 
 
 def _options(name: str, brackets: str) -> dict[str, Any]:

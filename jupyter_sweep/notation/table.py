@@ -16,6 +16,7 @@ from typing import Any
 from .. import plugins
 from ..definition import Spec
 from ..errors import SweepError
+from ..executors import gpus
 from . import specs, units
 
 NAME = re.compile(r"[A-Za-z][\w.-]{0,63}")
@@ -148,6 +149,9 @@ def _known(kind: str) -> Callable[[], list[str]]:
     return lambda: plugins.names(kind)
 
 
+#: What a trial can run in; `worker/supervisor.py` says what each means.
+ISOLATIONS = ("warm", "fork", "fresh", "inline")
+
 WHAT, HOW_MANY, HOW, WHERE, ONE, FAILURES, IDENTITY, OUTCOME = (
     "What is wanted",
     "How much",
@@ -177,12 +181,28 @@ OPTIONS: tuple[Option, ...] = (
     Option("space", "EXPR", "A Space of the notebook, in place of or beside the ranges of the body.", HOW, filled,
            on_line_only=True),
     Option("on", "WHERE", "local: processes of this machine (default); threads: one worker with threads; inline: in"
-           " this kernel, one at a time, for the debugger.", WHERE, specs.where, allowed=_known("executor")),
+           " this kernel, one at a time, for the debugger; gpu: local with --gpus 1; ssh:HOST,HOST; slurm, pbs, sge,"
+           " lsf with options as in slurm:partition=gpu,walltime=2h; tcp://HOST:PORT, tls://HOST:PORT or HOST:PORT: a"
+           " Dask scheduler; {client}: a Dask client or cluster of the notebook; class:module.Class; or a profile of"
+           " sweeps.toml.", WHERE, specs.where, allowed=specs.places),
+    Option("needs", "REQ", "What the place must have: the first alternative that a profile of sweeps.toml meets is"
+           ' taken, as in "duration=2 days & cuda(mem=16G) * 4 | cpu(mem=400M, cores=4)".', WHERE, specs.needs),
     Option("jobs", "J", "Trials at once (default: as many as the cores allow).", WHERE, whole(1)),
-    Option("cpus", "C", "Cores of one trial; its numerical libraries use so many threads (default 1).", ONE, positive),
+    Option("devices", "LIST", "The devices to use, as nvidia-smi counts or names them: 0,1. One that is repeated is"
+           " shared: 0,0,1 is three slots. Believed without a look at them.", WHERE, gpus.read_devices),
+    Option("cpus", "C", "Cores of one trial; its numerical libraries use so many threads (default 1). Slots of this"
+           " machine are its cores divided by this.", ONE, positive),
+    Option("gpus", "F", "Devices of one trial, set before anything is imported: 1, 2; a part such as 0.5 packs two"
+           " trials onto each. The slots are the devices' shares.", ONE, gpus.read_gpus),
     Option("mem", "SIZE", "Memory limit of one trial: 500M, 8G (2**30 bytes each).", ONE, units.size),
     Option("timeout", "T", "Time limit of one trial, also of C code: 30s, 20m, 2h or seconds.", ONE, units.duration),
-    Option("retry", "R", "Run a failed trial again up to R times (default 0).", FAILURES, whole(0)),
+    Option("grace", "T", "How long a trial that is stopped, or over its time, has for its finally blocks (default 1.5"
+           " s, 0.5 s when over its time); then it is killed.", ONE, units.duration),
+    Option("isolation", "HOW", "warm: one process for trial after trial while it stays clean (default); fork: a copy of"
+           " a process with all imports for each; fresh: a new interpreter for each (default with --gpus); inline: in"
+           " the worker itself, for trials of milliseconds.", ONE, _one_of(*ISOLATIONS), allowed=lambda: ISOLATIONS),
+    Option("retry", "R", "Run a failed trial again up to R times (default 0), on another worker if one is free.",
+           FAILURES, whole(0)),
     Option("keep-going", "", "Go on whatever fails (the default).", FAILURES),
     Option("fail-fast", "", "End at the first failed trial, and fail the cell.", FAILURES),
     Option("max-failures", "K", "End, and fail the cell, when more than K trials failed.", FAILURES, whole(0)),
@@ -202,7 +222,7 @@ OPTIONS: tuple[Option, ...] = (
 )  # fmt: skip
 
 #: Options of the public contract that this release has not; they are refused by name.
-PLANNED = ("gpus", "devices", "log", "shell", "parse", "budget", "eta", "after", "needs")
+PLANNED = ("log", "shell", "parse", "budget", "eta", "after")
 
 BY_FIELD = {option.field: option for option in OPTIONS}
 BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from . import keeping, procs, shell, trial
+from . import keeping, parallel, procs, shell, trial
 from .context import TrialStopped
 from .job import Job, Jobs, LocalModules
 from .numerals import Metrics
@@ -75,7 +75,8 @@ class Child:
         self._main_thread = threading.get_ident()
         self._namespace: dict[str, Any] = {}
         self._task: Frame = {}
-        self._active = self._sending = self._stop_wanted = self._stop_raised = self._half_imported = False
+        self._active = self._sending = self._unwinding = False
+        self._stop_wanted = self._stop_raised = self._half_imported = False
         sys.path[:], sys.argv[:] = [folder for folder in sys.path if folder], [""]
         faulthandler.enable(2)
         keeping.leave_sigterm_alone_in_forks()
@@ -94,7 +95,7 @@ class Child:
         self._task = frame["task"]
         self._streams.restore()
         self._reset()
-        threads = set(threading.enumerate())
+        threads, modules = set(threading.enumerate()), set(sys.modules)
         with keeping.surroundings(frame["cwd"], frame["path"], home="/"):
             end = trial.run(self._task, self._jobs, self)
         if os.getpid() != self._pid:  # a process that the body forked came back here
@@ -103,6 +104,8 @@ class Child:
             end["state"] = "stopped"  # whatever the body made of it
         end["peak_bytes"] = procs.anonymous_bytes([self._pid])
         started = set(threading.enumerate()) - threads
+        if self._task.get("isolation") == "fork":
+            end["imported"] = [name for name in sys.modules if name not in modules and not name.startswith("_")]
         end["clean"] = self._clean_up(started, end["duration_s"])
         self._streams.flush()
         self._channel.send({"op": "end", **end})
@@ -110,7 +113,8 @@ class Child:
     def _reset(self) -> None:
         keeping.reset_signals()
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._active = self._sending = self._stop_wanted = self._stop_raised = self._half_imported = False
+        self._active = self._sending = self._unwinding = False
+        self._stop_wanted = self._stop_raised = self._half_imported = False
 
     def _clean_up(self, started: set[threading.Thread], duration_s: float) -> bool:
         """Let go of what the trial left; tell whether this process may run another."""
@@ -134,6 +138,8 @@ class Child:
             sys.meta_path.insert(0, LocalModules(job.modules))
         sys.path[:] = dict.fromkeys([*job.path, *sys.path])
         shell.offer(job.uses_shell)
+        if job.uses_joblib:
+            parallel.offer()
 
     def send(self, step: int, metrics: Metrics, at: float) -> None:
         """Pass a report to the supervisor, then see whether it wants the trial to end."""
@@ -171,13 +177,15 @@ class Child:
     def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
         """End the trial here, but never in the middle of a frame; without a trial the signal came too late.
 
-        A library that was half imported can't be imported again, so that this process must not run another trial.
+        A trial that is on its way out already is left to its `finally` blocks. A library that was half imported can't
+        be imported again, so that this process must not run another trial.
         """
         self._stop_wanted = self._active
-        if self._active and not self._sending:
+        if self._active and not (self._sending or self._unwinding):
             self._half_imported = _is_importing(frame)
             self._stop()
 
     def _stop(self) -> None:
         self._stop_raised = True
+        self._unwinding |= threading.get_ident() == self._main_thread
         raise TrialStopped("the sweep ended this trial")

@@ -21,7 +21,9 @@ from .numerals import Metrics, as_number
 #: Keywords of `report` that give the step when `step=` does not.
 STEP_NAMES = ("epoch", "iter", "round", "fold")
 _MODULE = "_sweep_trial"
-_RESERVED = ("params.json", "metrics.json", "log.txt", "checkpoint.joblib")
+#: What `checkpoint(state)` writes in the trial's folder.
+CHECKPOINT = "checkpoint.joblib"
+_RESERVED = ("params.json", "metrics.json", "log.txt", CHECKPOINT)
 
 
 class TrialStopped(BaseException):
@@ -51,7 +53,7 @@ class Context:
         self._reports = 0
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._over = False
+        self._over = self._kept = False
 
     def close(self) -> None:
         """Refuse reports from now on: a thread that the trial left behind must not speak for the next one."""
@@ -108,10 +110,17 @@ class Context:
         return path
 
     def checkpoint(self, *state: Any) -> Any:
-        """With a state: keep it in place of the last one. Without: give the last one, or None."""
-        path = os.path.join(self._task["folder"], "checkpoint.joblib")
+        """With a state: keep it in place of the last one. Without: give the last one, or None.
+
+        It lies in the trial's folder, which all attempts of a trial share, and is on the disk when this returns. So the
+        next attempt finds the last state that was kept completely, however the last attempt ended.
+        """
+        path = os.path.join(self._task["folder"], CHECKPOINT)
+        if not self._kept:
+            stages.forget_halves(path)
+            self._kept = True
         if state:
-            stages.dump(state[0], path)
+            stages.dump(state[0], path, durably=True)
             return None
         return stages.load(path) if os.path.exists(path) else None
 

@@ -18,10 +18,10 @@ import select
 import signal
 from typing import NoReturn
 
-from . import child, procs
+from . import child, procs, zygote
 
 
-def main(fd: int, life: int) -> NoReturn:
+def main(fd: int, life: int, role: str = "child") -> NoReturn:
     """Fork the child and watch over it.
 
     Parameters
@@ -30,6 +30,8 @@ def main(fd: int, life: int) -> NoReturn:
         The child's end of the socket to its supervisor.
     life
         The guard's end of the socket whose closing means that all is to end.
+    role
+        "child" for one that runs trials, "zygote" for one that forks a guard with such a child for each.
     """
     guard = os.getpid()
     procs.adopt_orphans()
@@ -38,7 +40,10 @@ def main(fd: int, life: int) -> NoReturn:
         os.close(life)
         os.setsid()
         procs.die_with_parent(guard)
-        child.serve(fd)
+        if role == "zygote":
+            zygote.serve(fd, main)
+        else:
+            child.serve(fd)
         os._exit(0)
     os.close(fd)
     status = _Watch(pid, life).until_the_end()

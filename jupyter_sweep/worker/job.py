@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from . import words
 from .body import Body
 
 _MAX_JOBS = 4
@@ -47,6 +48,12 @@ class Job:
         self._bodies: dict[str, Body] = {}
         #: Whether body or captured functions may call `get_ipython()`, as shell commands and magics do.
         self.uses_shell = "get_ipython" in self._data["source"] or b"get_ipython" in self._pickled
+        #: Whether any of it may choose a back end of joblib's.
+        self.uses_joblib = any(map(self._mentions, ("parallel_config", "parallel_backend")))
+
+    def _mentions(self, word: str) -> bool:
+        own = (self._data["source"], *(module["source"] for module in self.modules.values()))
+        return any(word in source for source in own) or word.encode() in self._pickled
 
     def body(self, title: str) -> Body:
         """Give the compiled body; `title` names it in tracebacks."""
@@ -121,12 +128,12 @@ class LocalModules:
     """
 
     def __init__(self, modules: Mapping[str, Mapping[str, Any]]) -> None:
-        self._modules = modules
+        self.modules = modules
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        found = self._modules.get(name)
+        found = self.modules.get(name) or words.module(name, but=self)
         if found is None:
             return None
         folders = [os.path.dirname(found["path"])] if found["package"] else None

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from .procs import writable_bytes
@@ -38,10 +38,11 @@ def surroundings(cwd: str, path: Sequence[str], *, home: str | None = None) -> I
         finally:
             os.chdir(back)
             sys.path[:], sys.argv[:] = imports, arguments
-            _restore_environment(environment)
+            set_environment(environment)
 
 
-def _restore_environment(wanted: dict[str, str]) -> None:
+def set_environment(wanted: Mapping[str, str]) -> None:
+    """Make the environment what it should be, touching no variable that is so already."""
     found = dict(os.environ)
     for name in found.keys() - wanted.keys():
         del os.environ[name]

@@ -22,7 +22,7 @@ while left:
 loader, parts = marshal.loads(b"".join(data))
 space = {"__name__": "loader"}
 exec(loader, space)
-space["install"]("_sweep_child", parts).guard.main(fd, life)
+space["install"]("_sweep_child", parts).guard.main(fd, life, sys.argv[4])
 """
 
 

@@ -10,14 +10,18 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
+from .outpost import Outpost
 from .process import boot_data
 from .supervisor import Event, Slot
 
 COALESCE_S = 0.02
 #: How long `close` waits for trials to be gone.
 CLOSE_S = 5.0
+#: Trials that are remembered to have begun: many more than begin while word of it is on its way.
+KNOWN_BEGUN = 4096
 
 
 class Outbox:
@@ -71,34 +75,73 @@ class Pool:
         One name a slot, as users see it: "local/0".
     send
         Takes each message; called from any thread.
+    devices
+        The GPUs of each slot, in the order of `labels`; empty where trials have none.
     """
 
-    def __init__(self, sources: Mapping[str, str], labels: Sequence[str], send: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, str],
+        labels: Sequence[str],
+        send: Callable[[str], None],
+        devices: Sequence[Sequence[str]] = (),
+    ) -> None:
         boot = boot_data(sources)
-        self._slots = [Slot(boot, label) for label in labels]
+        self._slots = [Slot(boot, label, own) for label, own in zip(labels, devices or [()] * len(labels), strict=True)]
         self._free = list(self._slots)
         self._changed = threading.Condition()
         self._stops: dict[str, str] = {}
+        self._begun: dict[str, None] = {}
+        self._recalled: set[str] = set()
         self._outbox = Outbox(send)
-        self._closed = False
+        self._outpost = Outpost(self._outbox.put, self._outbox.flush)
+        #: What the driver sends to, and fetches from, a host that shares no disk with it.
+        self.parcels = self._outpost.parcels
 
     def run(self, batch: str) -> None:
         """Run a batch, the JSON text of a list of payloads, one after another in one slot; waits for a free one."""
-        slot = self._take()
+        tasks = json.loads(batch)
+        slot = self._take({label for task in tasks for label in task.get("avoid", ())})
         try:
-            for task in json.loads(batch):
-                slot.run(task, self._outbox.put, self._stops)
-                self._stops.pop(task["ticket"], None)
+            for task in tasks:
+                ticket = task["ticket"]
+                self._run(slot, task, self._stops if self._begin(ticket) else {ticket: "cancelled"})
+                self._stops.pop(ticket, None)
         finally:
             self._outbox.flush()
             with self._changed:
                 self._free.append(slot)
                 self._changed.notify_all()
 
-    def _take(self) -> Slot:
+    def _run(self, slot: Slot, task: Mapping[str, Any], stops: Mapping[str, str]) -> None:
+        visit = self._outpost.receive(task, lambda: stops.get(task["ticket"]))
+        if visit is not None:
+            slot.run(visit.task, visit.emit, stops)
+            visit.end()
+
+    def _begin(self, ticket: str) -> bool:
+        """Tell whether a trial may begin; from then on it can't be recalled."""
+        with self._changed:
+            if ticket in self._recalled:
+                self._recalled.discard(ticket)
+                return False
+            self._begun[ticket] = None
+            if len(self._begun) > KNOWN_BEGUN:
+                del self._begun[next(iter(self._begun))]
+            return True
+
+    def _take(self, avoid: Collection[str]) -> Slot:
+        if not self._slots:
+            raise RuntimeError("this worker has no device for a trial")
         with self._changed:
             self._changed.wait_for(lambda: self._free)
-            return self._free.pop()
+            slot = min(reversed(self._free), key=lambda slot: (slot.label in avoid, self._crowd(slot)))
+            self._free.remove(slot)
+            return slot
+
+    def _crowd(self, slot: Slot) -> int:
+        """Count the trials that run on a slot's devices."""
+        return sum(not {*slot.devices}.isdisjoint(other.devices) for other in self._slots if other not in self._free)
 
     def stop(self, flags: Mapping[str, str]) -> None:
         """Have trials end: ticket -> state. One that is not here, or is over, is no mistake."""
@@ -106,10 +149,23 @@ class Pool:
         for slot in self._slots:
             slot.wake()
 
+    def recall(self, tickets: Sequence[str]) -> list[str]:
+        """Have trials not begin: each that comes here later ends as cancelled. Give those that have begun already."""
+        with self._changed:
+            begun = [ticket for ticket in tickets if ticket in self._begun]
+            self._recalled.update(set(tickets).difference(begun))
+            return begun
+
+    def usage(self) -> list[dict[str, object]]:
+        """Give one row a slot: its `label`, and of the trial that it runs `ticket`, `memory` and `peak` in bytes."""
+        return [{"label": slot.label, **slot.usage()} for slot in self._slots]
+
     def close(self) -> None:
         """End all trials and children; returns when they are gone, after at most five seconds."""
         for slot in self._slots:
             slot.close()
+        self._outpost.give_up()
         with self._changed:
             self._changed.wait_for(lambda: len(self._free) == len(self._slots), CLOSE_S)
+        self._outpost.close()
         self._outbox.close()

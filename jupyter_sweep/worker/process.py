@@ -14,10 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from . import procs
+from .devices import environment as device_environment
 from .loader import BOOT, compiled
 from .wire import Channel
 
@@ -36,6 +37,8 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
+#: Holds what a worker's host says over the environment of its trials: a JSON object.
+HOST_VARIABLES = "JUPYTER_SWEEP_TRIAL_ENV"
 #: How long a child may take until it is ready for its first trial.
 START_S = 60.0
 _PATIENCE_S = 0.2
@@ -71,13 +74,14 @@ class Launches:
         return known[1]
 
 
-def environment(launch: Launch, cpus: float) -> dict[str, str]:
-    """Give a child's environment: the launch's, threads limited to the trial's cpus, a backend without a screen."""
+def environment(launch: Launch, cpus: float, devices: Sequence[str] = ()) -> dict[str, str]:
+    """Give a child's environment: the launch's, threads limited to the trial's cpus, no screen, its own GPUs."""
     threads = str(max(1, int(cpus)))
-    env = {**launch.env, **dict.fromkeys(THREAD_VARIABLES, threads)}
+    of_the_host = json.loads(os.environ.get(HOST_VARIABLES, "{}"))
+    env = {**launch.env, **of_the_host, **dict.fromkeys(THREAD_VARIABLES, threads)}
     if env.get("MPLBACKEND", "module://").startswith("module://"):
         env["MPLBACKEND"] = "Agg"
-    return env
+    return {**env, **device_environment(devices, os.environ)} if devices else env
 
 
 def boot_data(sources: Mapping[str, str]) -> bytes:
@@ -87,16 +91,49 @@ def boot_data(sources: Mapping[str, str]) -> bytes:
     return marshal.dumps((dict(parts)["loader"], parts))
 
 
+class Guard(Protocol):
+    """The process that stands between a supervisor and a child, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def wait(self, timeout: float) -> int:
+        """Give its exit status, negative for a signal; subprocess.TimeoutExpired when it does not end."""
+        ...
+
+
 class Process:
     """A child that is starting, waiting or running a trial. `pid` is known once it is ready.
 
     `channel`, `log` (the read end of its output) and `life` (readable once guard and child are gone) are for polling.
+
+    Parameters
+    ----------
+    boot
+        What `boot_data` gives.
+    env
+        The environment of the child; a forked one has that of the process that it is forked from.
+    key
+        Kept for the owner, who knows by it what the child suits.
+    role
+        "child", or "zygote" for one that forks others (see `nursery`).
+    fork
+        Starts the guard in another way than as a new interpreter: called with the descriptors of channel, life line
+        and output.
     """
 
-    def __init__(self, boot: bytes, env: Mapping[str, str], key: Any) -> None:
+    def __init__(
+        self,
+        boot: bytes,
+        env: Mapping[str, str],
+        key: Any,
+        *,
+        role: str = "child",
+        fork: Callable[[int, int, int], Guard] | None = None,
+    ) -> None:
         self.key, self.env = key, env
         self.pid = 0
         self.trials = 0
+        self.imported: list[str] = []  # modules that its trial was the first to import
         self.level: int | None = None  # bytes that it held after its first trial
         ours, theirs = socket.socketpair()
         self.life, guards = socket.socketpair()
@@ -106,16 +143,8 @@ class Process:
             fcntl.fcntl(self.log, getattr(fcntl, "F_SETPIPE_SZ", 1031), _PIPE_BYTES)
         self.channel = Channel(ours)
         try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-c", BOOT, str(theirs.fileno()), str(guards.fileno()), str(len(boot))],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(theirs.fileno(), guards.fileno()),
-                env=dict(env),
-                cwd="/",
-                start_new_session=True,
-            )
+            ends = theirs.fileno(), guards.fileno(), output
+            self._guard = fork(*ends) if fork is not None else _new_interpreter(*ends, env, len(boot), role)
         except BaseException:
             self.close()
             raise
@@ -123,10 +152,15 @@ class Process:
             theirs.close()
             guards.close()
             os.close(output)
+        if fork is None:
+            self._boot(ours, boot)
+
+    @staticmethod
+    def _boot(sock: socket.socket, data: bytes) -> None:
         with contextlib.suppress(OSError):  # it ended already: whoever waits for it will see why
-            ours.settimeout(START_S)
-            ours.sendall(boot)
-            ours.settimeout(None)
+            sock.settimeout(START_S)
+            sock.sendall(data)
+            sock.settimeout(None)
 
     @property
     def is_alive(self) -> bool:
@@ -174,10 +208,10 @@ class Process:
         """End the child with all it started; give its exit status, negative for a signal. Its output can be read."""
         self.hang_up()
         if not self.wait_until_gone():  # even the guard is stuck
-            for pid in [*procs.descendants(self._popen.pid), self._popen.pid]:
+            for pid in [*procs.descendants(self._guard.pid), self._guard.pid]:
                 procs.kill(pid)
         try:
-            return self._popen.wait(1.0)
+            return self._guard.wait(1.0)
         except subprocess.TimeoutExpired:  # in an uninterruptible system call: it ends when that does
             return -signal.SIGKILL
 
@@ -186,6 +220,21 @@ class Process:
         self.channel.close()
         self.life.close()
         os.close(self.log)
+
+
+def _new_interpreter(
+    channel: int, life: int, output: int, env: Mapping[str, str], boot_bytes: int, role: str
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BOOT, str(channel), str(life), str(boot_bytes), role],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(channel, life),
+        env=dict(env),
+        cwd="/",
+        start_new_session=True,
+    )
 
 
 def _readable(source: Any, timeout_s: float) -> bool:

@@ -60,8 +60,10 @@ def _locked(path: str) -> Iterator[None]:
         yield
 
 
-def dump(value: Any, path: str) -> None:
+def dump(value: Any, path: str, *, durably: bool = False) -> None:
     """Write an object aside, then rename; joblib's format where there is joblib, which `joblib.load` and `load` read.
+
+    So whoever reads finds the old object or the new one, whatever ends the writer; with `durably` a power cut, too.
 
     What is made of the notebook's or the body's own classes goes by value with cloudpickle, so that it can be read in
     a kernel that doesn't have them (yet); in the kernel that they came from its own classes are taken.
@@ -72,10 +74,31 @@ def dump(value: Any, path: str) -> None:
             cloudpickle = importlib.import_module("cloudpickle")
             with open(aside, "wb") as file:
                 cloudpickle.dump(value, file)
+        if durably:
+            _sync(aside)
         os.replace(aside, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
+
+
+def _sync(path: str) -> None:
+    """Wait until a file is on the disk; a disk that can't say so is left alone."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        print(f"{path} can't be synchronised with its disk: {error}", file=sys.stderr)
+    finally:
+        os.close(fd)
+
+
+def forget_halves(path: str) -> None:
+    """Remove what writers of a file left beside it when they were killed."""
+    folder, name = os.path.split(path)
+    for found in os.listdir(folder):
+        if found.startswith(f"{name}.") and found.endswith(".tmp"):
+            os.unlink(os.path.join(folder, found))
 
 
 def _dump_by_name(value: Any, path: str) -> bool:

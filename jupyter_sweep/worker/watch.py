@@ -13,18 +13,19 @@ import math
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import procs
+from . import nvml, procs
 from .logfile import LogFile
 from .process import Launch, Process, ending
 from .trial import End, ended
 from .wire import Frame
 
-#: After the word: SIGTERM, then the end of all of it. Both stay under the 2 s that a stop may take.
+#: After the word: SIGTERM, then the end of all of it. Both stay under the 2 s that a stop may take, where the task
+#: grants no longer grace for `finally` blocks.
 TERMINATE_AFTER_S, KILL_AFTER_S = 0.25, 1.5
-#: A trial over its time has this long for its `finally` blocks.
+#: A trial over its time has this long, or its grace.
 OVERTIME_S = 0.5
 #: How often memory is looked at, with a limit and without.
 _GUARD_MEMORY_S, _NOTE_MEMORY_S = 0.1, 0.5
@@ -35,10 +36,18 @@ Tell = Callable[..., None]
 
 
 class Watch:
-    """One trial in one child. `wanted` gives the state that it is to end in, or None."""
+    """One trial in one child. `wanted` gives the state that it is to end in, or None; `devices` are its GPUs."""
 
-    def __init__(self, process: Process, task: Mapping[str, Any], tell: Tell, wanted: Callable[[], str | None]) -> None:
-        self._process, self._task, self._tell, self._wanted = process, task, tell, wanted
+    def __init__(
+        self,
+        process: Process,
+        task: Mapping[str, Any],
+        tell: Tell,
+        wanted: Callable[[], str | None],
+        devices: Sequence[str] = (),
+    ) -> None:
+        self._process, self._task, self._tell, self._wanted, self._devices = process, task, tell, wanted, devices
+        self._peak_on_devices: int | None = None
         self._log = LogFile(f"{task['folder']}/log.txt")
         self._metrics: dict[str, float] = {}
         self._verdict: End | None = None  # why it is ended before its time
@@ -47,10 +56,11 @@ class Watch:
         self._begun = time.monotonic()
         self._deadline = self._begun + (task.get("timeout_s") or math.inf)
         self._terminate_at = self._kill_at = math.inf
+        self._grace_s = task.get("grace_s")
         self._pause_s = _NOTE_MEMORY_S if task.get("memory_gb") is None else _GUARD_MEMORY_S
         self._look_at = self._begun + _GUARD_MEMORY_S
         self._held = procs.anonymous_bytes([process.pid])
-        self._peak = 0
+        self._used = self._peak = 0
 
     def until_the_end(self, launch: Launch, alarm: socket.socket) -> bool:
         """Run the trial and tell its events; give whether the child may run another.
@@ -80,6 +90,10 @@ class Watch:
             self._log.close()
         self._tell("finished", **self._end)
         return self._stays
+
+    def usage(self) -> dict[str, Any]:
+        """Give the trial's ticket and the bytes that it holds, as last looked at and at most; any thread may ask."""
+        return {"ticket": self._task["ticket"], "memory": max(0, self._used), "peak": self._peak}
 
     def _wait_ms(self) -> float:
         next_turn = min(self._look_at, self._deadline, self._terminate_at, self._kill_at)
@@ -112,7 +126,9 @@ class Watch:
             self._tell("reported", step=frame["step"], metrics=frame["metrics"], at=frame["at"])
         elif frame["op"] == "end":
             self._stays = frame["clean"]
+            self._process.imported = frame.get("imported", [])
             self._note_memory(frame["peak_bytes"] - self._held)
+            self._note_device_memory([self._process.pid])
             self._finish(self._judge(frame), frame["duration_s"] if self._verdict is None else self._age_s())
 
     def _judge(self, frame: Frame) -> End:
@@ -144,6 +160,7 @@ class Watch:
             "error": end["error"] or self._log.problem,
             "duration_s": duration_s,
             "peak_memory_gb": self._peak / _GB,
+            "peak_gpu_memory_gb": None if self._peak_on_devices is None else self._peak_on_devices / _GB,
         }
 
     # -- before its time ----------------------------------------------------------------------------------------------
@@ -153,12 +170,14 @@ class Watch:
         if self._end is not None:
             return
         if self._verdict is None and why:
-            self._stop(ended(why), now + TERMINATE_AFTER_S, now + KILL_AFTER_S)
+            grace_s = KILL_AFTER_S if self._grace_s is None else self._grace_s
+            self._stop(ended(why), now + min(TERMINATE_AFTER_S, grace_s), now + grace_s)
             with contextlib.suppress(OSError):
                 self._process.channel.send({"op": "stop"})
         elif self._verdict is None and now >= self._deadline:
             limit = self._task["timeout_s"]
-            self._stop(ended("failed", "timeout", f"ran longer than its {limit:g} s"), now, now + OVERTIME_S)
+            grace_s = OVERTIME_S if self._grace_s is None else self._grace_s
+            self._stop(ended("failed", "timeout", f"ran longer than its {limit:g} s"), now, now + grace_s)
         if now >= self._look_at:
             self._look_at = now + self._pause_s
             self._look_at_memory()
@@ -180,10 +199,17 @@ class Watch:
         used = procs.anonymous_bytes(pids) - self._held
         if limit_gb is not None and used > limit_gb * _GB and len(pids) > 1:
             used = procs.exact_anonymous_bytes(pids) - self._held
+        self._used = used
         self._note_memory(used)
+        self._note_device_memory(pids)
         if limit_gb is not None and used > limit_gb * _GB:
             text = f"used {used / _GB:.2f} GB, more than its {limit_gb:g} GB"
             self._stop(ended("failed", "memory", text), math.inf, 0.0)
 
     def _note_memory(self, used: int) -> None:
         self._peak = max(self._peak, used)
+
+    def _note_device_memory(self, pids: Sequence[int]) -> None:
+        used = nvml.used_by(pids, self._devices) if self._devices else None
+        if used is not None:
+            self._peak_on_devices = max(self._peak_on_devices or 0, used)

@@ -6,10 +6,11 @@ JSON and not pickle, so that nothing a trial sends can run code in the process t
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Frame = dict[str, Any]
@@ -37,6 +38,24 @@ class Channel:
         data = json.dumps(frame).encode()
         with self._lock:
             self._sock.sendall(_HEAD.pack(len(data)) + data)
+
+    def send_fds(self, fds: Sequence[int]) -> None:
+        """Send descriptors, to a side that waits in `receive_fds` and for nothing else."""
+        socket.send_fds(self._sock, [b"f"], list(fds))
+
+    def receive_fds(self, n: int) -> list[int]:
+        """Wait for `n` descriptors."""
+        fds = socket.recv_fds(self._sock, 1, n)[1]
+        if len(fds) < n:
+            raise EOFError
+        return fds
+
+    def wait(self, timeout_s: float) -> list[Frame]:
+        """Give the frames that are there, waiting up to `timeout_s` for the first; EOFError as `pending`."""
+        poller = select.poll()
+        poller.register(self._sock, select.POLLIN)
+        poller.poll(timeout_s * 1000)
+        return self.pending()
 
     def receive(self) -> Frame:
         """Wait for one frame.
