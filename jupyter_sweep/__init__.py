@@ -3,8 +3,8 @@
     %load_ext jupyter_sweep
     from jupyter_sweep import loguniform, uniform, randint, choice, require, report, seed, save, sweep
 
-Names are looked up when they are first used, so that importing the package loads nothing heavy. The extension joins the
-two faces of a notebook, magics and view, here, because a face imports no other.
+Names are looked up when they are first used, so that importing the package loads nothing heavy. The extensions of
+IPython and of the Jupyter server join faces here, magics or server with the view, because a face imports no other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .handle import Handle
     from .live import run, sweep
     from .magics.view import Seen
+    from .parallel import register_joblib
     from .proposers.base import proposer
     from .space.parameter import Choice, Fixed, Float, Int, LogNormal, Normal, Ordinal
     from .space.space import Space
@@ -50,6 +51,7 @@ _MODULES = {
         " require report seed folds stage save checkpoint"
     ),
     ".live": "run sweep",
+    ".parallel": "register_joblib",
     ".proposers.base": "proposer",
     ".space.parameter": "Float Int Choice Ordinal Normal LogNormal Fixed",
     ".space.space": "Space",
@@ -79,6 +81,7 @@ __all__ = [
     "ordinal",
     "proposer",
     "randint",
+    "register_joblib",
     "report",
     "require",
     "run",
@@ -130,3 +133,17 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from .magics import unload
 
     unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell the Jupyter server what to load; it is enabled by etc/jupyter_server_config.d/jupyter_sweep.json."""
+    from .server.extension import extension
+
+    return [{"module": __name__, "app": extension(_wire_of_view, __version__)}]
+
+
+def _wire_of_view() -> Any:
+    """Give what writes a sweep's rows for pages: the same for the notebook's view and for the server."""
+    from .widgets import mirror
+
+    return mirror

@@ -50,6 +50,8 @@ class Budget:
         Failed trials after which the sweep stops; None for never (`--keep-going`), 0 for `--fail-fast`.
     timeout_s, memory_gb
         Hard limits of one trial.
+    grace_s
+        How long a trial that is ended before its time has for its `finally` blocks; None for a default.
     """
 
     max_trials: int | None = 20
@@ -60,6 +62,7 @@ class Budget:
     max_failures: int | None = None
     timeout_s: float | None = None
     memory_gb: float | None = None
+    grace_s: float | None = None
 
 
 #: What a sweep as a whole can be; "paused", "stopped", "interrupted", "failed" and "finished" can all be resumed.
@@ -124,6 +127,7 @@ class Sweep:
             values[name] = kind(**{k: v for k, v in values[name].items() if k in allowed})
         values["objectives"] = tuple(Objective(**o) for o in values["objectives"])
         values["tags"] = tuple(values.get("tags", ()))
+        values["resources"] = replace(values["resources"], devices=tuple(values["resources"].devices))
         job = values["job"]
         values["job"] = replace(job, captures=tuple(job.captures), warnings=tuple(job.warnings))
         return cls(**values)

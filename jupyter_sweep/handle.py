@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from .definition import ACTIVE_STATES, Sweep
 from .errors import StoreError, SweepError
 from .ledger import Ledger
-from .runner import launch
+from .runner import elastic, launch
 from .snapshot import Snapshot
-from .store import folder, leases
+from .store import folder, leases, looking
 from .store.sqlite import Store
-from .trial import Report, Trial
+from .trial import Attempt, Report, Trial
 
 if TYPE_CHECKING:
     import pandas
@@ -91,15 +91,25 @@ class Handle:
         return self._store.home / self.name
 
     @property
+    def home(self) -> Path:
+        """The folder of the store."""
+        return self._store.home
+
+    @property
+    def owner(self) -> leases.Driver | None:
+        """The driver that owns the sweep and lives, or None."""
+        return leases.owner(self._store, self.sweep_id)
+
+    @property
     def driver(self) -> int | None:
         """Process id of the driver that owns the sweep, or None."""
-        owner = leases.owner(self._store, self.sweep_id)
+        owner = self.owner
         return None if owner is None else owner.pid
 
     @property
     def dashboard(self) -> str:
         """Address of the Dask dashboard while the sweep runs, else ""."""
-        owner = leases.owner(self._store, self.sweep_id)
+        owner = self.owner
         return "" if owner is None else owner.dashboard
 
     # -- results ------------------------------------------------------------------------------------------------------
@@ -112,6 +122,10 @@ class Handle:
     def reports(self) -> list[Report]:
         """Give all reports of this version in order of arrival."""
         return self._store.reports(self.sweep_id)
+
+    def attempts(self) -> list[Attempt]:
+        """Give the attempts that were followed by another one, in order of their ends."""
+        return looking.attempts(self._store, self.sweep_id)
 
     @property
     def df(self) -> pandas.DataFrame:
@@ -153,7 +167,7 @@ class Handle:
         """Plots that give matplotlib Axes: .history() .parallel() .curves() .importance() .slice() ..."""
         from .results.plots import Plots
 
-        return Plots(lambda: (self.definition, self.trials()), self.reports)
+        return Plots(lambda: (self.definition, self.trials()), self.reports, self.attempts)
 
     def trial(self, number: int) -> Trial:
         """Give one trial by its number.
@@ -193,6 +207,37 @@ class Handle:
             )
         return load(self._store.home / self.trial(number).folder, name)
 
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the sweep to a file whose ending says what it is; the kinds are those of `results.export.KINDS`.
+
+        .csv and .parquet hold `.df`, .jsonl one object a trial, .html a page for people, .yaml the whole sweep, .py
+        what runs it again, .db an Optuna study.
+
+        Raises
+        ------
+        SweepError
+            For another kind of file, or one that can't be written.
+        """
+        from .results.export import write
+
+        write(Path(path), self.definition, self.trials(), self.reports())
+
+    def why(self, number: int | None = None) -> str:
+        """Explain why this version began and what ran last; with a number, why that trial is what it is."""
+        from .results import why
+
+        sweep = self.definition
+        if number is None:
+            older = [s for s in self._store.sweeps(sweep.name) if s.version < sweep.version]
+            before = older[-1] if older else None
+            jobs = tuple(folder.read_job(self._store.home, s.job.file) if s else {} for s in (before, sweep))
+            return why.why_sweep(sweep, self.trials(), before, (jobs[0], jobs[1]))
+        trial = self.trial(number)
+        sweep = self._store.sweep(trial.sweep_id)
+        attempts = [a for a in looking.attempts(self._store, trial.sweep_id) if a.number == trial.number]
+        reports = [r for r in self._store.reports(trial.sweep_id) if r.trial_id == trial.trial_id]
+        return why.why_trial(sweep, trial, attempts, reports, elastic.hold_up(self._store, sweep))
+
     def snapshot(self, since: int = 0) -> dict[str, Any]:
         """Give plain data for a view: the whole state, and the trials that changed after `since`."""
         changed = self._refresh() if since == self._ledger.change else None
@@ -225,6 +270,33 @@ class Handle:
     def kill(self) -> None:
         """Cancel what runs, as a cell does that is interrupted twice."""
         self._ask("kill", "interrupted")
+
+    def scale(self, n: int) -> None:
+        """Run `n` trials at once from now on: workers are added, or go when what they run has ended.
+
+        A sweep that doesn't run takes it up when it is resumed.
+
+        Raises
+        ------
+        SweepError
+            Where the cluster can't have so many; nothing has changed then.
+        """
+        elastic.scale(self._store, self.definition, n)
+
+    @property
+    def workers(self) -> pandas.DataFrame:
+        """One row a slot of the cluster that runs the sweep, or waits for the next one: what it runs and holds.
+
+        Columns: worker, host, pid, state, sweep, number, since (UTC seconds), memory_gb, peak_gb, device, and job,
+        job_state where a queue gives the workers. As of the last second; what trials hold as of the last two.
+        """
+        from .results.frame import workers_frame
+
+        return workers_frame(elastic.seen(self._store, self.definition).workers)
+
+    def cluster(self) -> dict[str, Any]:
+        """Give plain data for a view: trials at once, the slots as `workers` has them, since when they are idle."""
+        return elastic.cluster(self._store, self.definition)
 
     def resume(self) -> None:
         """Go on with a sweep that is paused, stopped, interrupted or whose driver died; returns at once."""

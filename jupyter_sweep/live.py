@@ -10,10 +10,12 @@ from typing import Any
 
 from .definition import ACTIVE_STATES, Sweep
 from .errors import Mistakes, StoreError, SweepError, suggest
+from .executors import clusters
 from .handle import Handle
 from .jobs.base import Job, JobRef
 from .jobs.function import function_job
 from .notation import options as notation
+from .notation import profiles
 from .runner import inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
@@ -25,6 +27,31 @@ from .trial import TrialState
 _beside: Callable[[], Path] = Path.cwd
 
 
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How `run(...)` reads its options and waits in this process.
+
+    Parameters
+    ----------
+    options
+        Gives the options to use for those of a call.
+    wait
+        Waits for a sweep that was started.
+    """
+
+    options: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    wait: Callable[[Handle], object] = Handle.wait
+
+
+_manner = Manner()
+
+
+def run_in(manner: Manner | None) -> None:
+    """Have `run(...)` behave so: the command line lays its own options over a script's and shows how far it is."""
+    global _manner
+    _manner = manner or Manner()
+
+
 def look_beside(notebook: Callable[[], Path] | None) -> None:
     """Have `sweep(name)` and `run(...)` look for `sweeps/` in the folder that `notebook` gives; None: in the cwd.
 
@@ -32,6 +59,15 @@ def look_beside(notebook: Callable[[], Path] | None) -> None:
     """
     global _beside
     _beside = notebook or Path.cwd
+    profiles.look_beside(notebook)
+
+
+def from_notebook(folder: Path) -> str:
+    """Give a folder's path from the notebook's folder, or its whole path where it is not below that."""
+    try:
+        return folder.resolve().relative_to(_beside().resolve()).as_posix()
+    except ValueError:
+        return str(folder.resolve())
 
 
 def home(where: str | os.PathLike[str] | None = None) -> Path:
@@ -65,13 +101,16 @@ def start(
     Handle
         At once; with `--on inline` after the last trial.
     """
+    _look_at_place(sweep, home)
     store = Store(home)
     leases.refuse_second_host(store)
-    sweep = dataclasses.replace(sweep, job=job.write(str(home / layout.DATA)))
+    sweep = dataclasses.replace(sweep, job=_with_warnings(sweep, job.write(str(home / layout.DATA))))
     with store.batch():  # what two processes add at once is added twice
         old = _same_version(store, sweep, adopt=adopt) if not fresh else None
         if old is not None and sweep.executor.name == "inline":
             inline.refuse_taken(store, old)
+        if old is not None:
+            _refuse_other_devices(store, old, sweep)
         if added:
             sweep = _with_total(store, sweep, old)
         stored = store.create_sweep(sweep, fresh=fresh, adopt=adopt)
@@ -107,7 +146,7 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     SweepError
         For mistakes in the options or the job, before anything is started; and when the sweep fails.
     """
-    given = notation.from_keywords(**options)
+    given = notation.from_keywords(**_manner.options(options))
     made = function_job(
         job, space, folder=os.getcwd(), targets=given.targets, ignore=given.ignore, version_tag=given.version
     )
@@ -124,7 +163,7 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
         sweep, made, home=home(), cwd=os.getcwd(), added=given.added, fresh=given.fresh, adopt=given.code == "ignore"
     )
     if not given.bg:
-        handle.wait()
+        _manner.wait(handle)
         if handle.state == "failed":
             raise SweepError(f"Sweep {handle.name!r} failed: {handle.definition.message}")
     return handle
@@ -182,9 +221,42 @@ def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
     return [Handle(store, _newest(versions).sweep_id) for versions in named.values()]
 
 
+def _look_at_place(sweep: Sweep, home: Path) -> None:
+    """Refuse a sweep whose cluster can't be had, before anything is written.
+
+    Not one that has been here: what is done is shown when its cluster is long gone, and its driver says if more is
+    wanted than there is.
+    """
+    if (home / "sweeps.db").exists() and _same_version(Store(home, create=False), sweep, adopt=False) is not None:
+        return
+    kind = str(sweep.executor.options.get("on", sweep.executor.name)).partition(":")[0]
+    if kind in clusters.KINDS:
+        clusters.check(clusters.parse(sweep.executor.name, sweep.executor.options))
+
+
 def _newest(found: list[Sweep]) -> Sweep:
     """The one that was asked for last: running an older cell again takes up its version, even with nothing to do."""
     return max(found, key=lambda s: (s.taken_up_at, s.sweep_id))
+
+
+def _with_warnings(sweep: Sweep, job: JobRef) -> JobRef:
+    """Add what is to be said about the place: it is allowed, and asks for more than there is."""
+    place = sweep.executor
+    if not clusters.is_here(place.name, place.options):
+        return job
+    where = clusters.parse(place.name, place.options)
+    said = clusters.warnings(where, sweep.budget.parallel, sweep.budget.memory_gb)
+    return dataclasses.replace(job, warnings=(*job.warnings, *said))
+
+
+def _refuse_other_devices(store: Store, old: Sweep, new: Sweep) -> None:
+    """Raise SweepError when a sweep that runs is asked to have other devices: its driver's slots have theirs."""
+    before, after = ((s.resources.gpus, s.resources.devices) for s in (old, new))
+    if before != after and leases.owner(store, old.sweep_id) is not None:
+        raise SweepError(
+            f"Sweep {old.name!r} runs with --gpus {before[0]:g}, and its slots keep their devices while it does. "
+            f"Wait for its end or stop it (%sweep stop {old.name}), then run this again."
+        )
 
 
 def _same_version(store: Store, sweep: Sweep, *, adopt: bool) -> Sweep | None:

@@ -31,7 +31,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "inline": "jupyter_sweep.executors.inline:Inline",
         "local": "jupyter_sweep.executors.dask:DaskExecutor",
         "threads": "jupyter_sweep.executors.dask:DaskExecutor",
+        "gpu": "jupyter_sweep.executors.dask:DaskExecutor",
         "tcp": "jupyter_sweep.executors.dask:DaskExecutor",
+        "tls": "jupyter_sweep.executors.dask:DaskExecutor",
+        "class": "jupyter_sweep.executors.dask:DaskExecutor",
+        "ssh": "jupyter_sweep.executors.dask:DaskExecutor",
+        "slurm": "jupyter_sweep.executors.dask:DaskExecutor",
+        "pbs": "jupyter_sweep.executors.dask:DaskExecutor",
+        "sge": "jupyter_sweep.executors.dask:DaskExecutor",
+        "lsf": "jupyter_sweep.executors.dask:DaskExecutor",
     },
 }
 

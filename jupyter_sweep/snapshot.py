@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from .definition import Sweep
+from .errors import count
+from .executors import clusters
 from .ledger import Ledger
 from .space.codec import encode
-from .store import leases
+from .store import leases, looking
 from .store.sqlite import Store
 from .trial import Trial, TrialState
 
@@ -68,7 +70,19 @@ class Snapshot:
     def _where(self) -> str:
         at_once = self._at_once()
         where = self.owner.where_text if self.owner else self.sweep.executor.name
-        return f"{where} · {at_once} at once" if at_once else where
+        parts = [where, *([f"{at_once} at once"] if at_once else []), *self._queue()]
+        return " · ".join(parts)
+
+    def _queue(self) -> list[str]:
+        """Say how many jobs of a batch system wait in its queue, and what for; nothing elsewhere."""
+        executor = self.sweep.executor
+        if self.owner is None or not clusters.is_queued(str(executor.options.get("on", executor.name))):
+            return []
+        rows = looking.shown(self.store, self.owner.driver_id).workers
+        waiting = [row for row in rows if row["state"] == "queued"]
+        reasons = sorted({row["reason"] for row in waiting} - {""})
+        because = f" ({', '.join(reasons)})" if reasons else ""
+        return [f"{count(len(waiting), 'job waits', 'jobs wait')} in the queue{because}"] if waiting else []
 
     def _at_once(self) -> int:
         """Give how many trials run at once; 0 while there is no driver that could say."""
@@ -142,4 +156,7 @@ def _row(trial: Trial) -> dict[str, Any]:
         "worker": trial.worker,
         "error": trial.error,
         "started_at": trial.started_at,
+        "device": trial.device,
+        "peak_gpu_memory_gb": trial.peak_gpu_memory_gb,
+        "change": trial.change,
     }

@@ -80,7 +80,8 @@ class Trial:
     """One evaluation of one configuration. Fields are the columns of the store.
 
     `params` holds the active parameters only. `number` counts from 0 over all versions of a sweep. `proposal` is the
-    index of the proposer's draw that gave the trial (-1: the canary or a point entered by hand). Times are UTC seconds.
+    index of the proposer's draw that gave the trial (-1: the canary or a point entered by hand). `device` names its
+    GPUs, as in "0,1". Times are UTC seconds.
     """
 
     trial_id: int
@@ -106,6 +107,8 @@ class Trial:
     finished_at: float | None = None
     duration_s: float | None = None
     peak_memory_gb: float | None = None
+    device: str = ""
+    peak_gpu_memory_gb: float | None = None
     change: int = 0
 
     @property
@@ -120,6 +123,19 @@ class Trial:
     def with_(self, **changes: Any) -> Trial:
         """Give a copy with some fields changed."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt of a trial that was followed by another: why it ended, where and when it ran (UTC seconds)."""
+
+    number: int
+    attempt: int
+    reason: str
+    error: str
+    worker: str
+    started_at: float | None
+    ended_at: float
 
 
 def best(trials: Sequence[Trial], objective: Objective) -> Trial | None:

@@ -324,7 +324,10 @@ def save(name: str, obj: Any) -> None:
 def checkpoint(*state: Any) -> Any:
     """Without an argument give the state kept last for this trial, or None; with one keep it.
 
-    In a plain cell nothing is kept: ``state = checkpoint() or new_state()``.
+    A trial that runs again, because it failed with `--retry`, because its worker or driver died, or because its sweep
+    was stopped and resumed, finds what its earlier attempts kept: ``state = checkpoint() or new_state()``. What was
+    done after the last `checkpoint(state)` is done again. A `finally` block may keep a state when the trial is stopped;
+    it has `--grace` for it. In a plain cell nothing is kept.
     """
     if len(state) > 1:
         raise SweepError(f"checkpoint() takes one state, got {len(state)}. Put them into a tuple or dict.")

@@ -17,11 +17,32 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial needs: cpu cores (limits the threads of numerical libraries), gpus (may be a fraction), memory."""
+    """What one trial needs.
+
+    Parameters
+    ----------
+    cpus
+        Cores; the threads of numerical libraries are limited to it.
+    gpus
+        Devices of its own, or the part of one that it shares; 0 leaves the environment as it is.
+    memory_gb
+        Its limit, in GB of 2**30 bytes.
+    devices
+        The devices to use, by number or name; a repeated one is shared. Empty for those that are found.
+    isolation
+        "warm", "fork", "fresh" or "inline" (see `worker/supervisor.py`); empty for what suits the devices.
+    """
 
     cpus: float = 1
     gpus: float = 0
     memory_gb: float | None = None
+    devices: tuple[str, ...] = ()
+    isolation: str = ""
+
+    @property
+    def runs_in(self) -> str:
+        """The isolation: where nobody says, a process of its own with devices, whose memory then surely comes back."""
+        return self.isolation or ("fresh" if self.gpus else "warm")
 
 
 @dataclass(frozen=True)

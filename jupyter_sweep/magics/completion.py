@@ -73,7 +73,8 @@ def _on_line(text: str, folder: Path) -> Iterable[str]:
     before = text.split()[:-1] if text and not text[-1].isspace() else text.split()
     if not before:
         return verbs.NAMES
-    return _names(folder) if len(before) == 1 else verbs.flags(before[0])
+    named = before[0] in verbs.BY_NAME and "NAME" in verbs.BY_NAME[before[0]].usage
+    return _names(folder) if len(before) == 1 and named else verbs.flags(before[0])
 
 
 def _names(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from .. import live, plugins
 from ..definition import Sweep
 from ..errors import count
+from ..executors import clusters
 from ..trial import Params
 
 _SAMPLE = 5
@@ -31,6 +33,9 @@ def describe(sweep: Sweep, captures: Iterable[Mapping[str, Any]], warnings: Iter
         f"  algorithm   {sweep.proposer}, stop rule {sweep.pruner}, seed {sweep.seed}",
         f"  where       {_where(sweep)}",
         f"  code        {sweep.job.fingerprint[:6]}",
+        "",
+        "What would be launched",
+        textwrap.indent(_launch(sweep), "  "),
         "",
         "Space",
         *_columns(sweep.space.describe()),
@@ -67,10 +72,19 @@ def _where(sweep: Sweep) -> str:
     budget = sweep.budget
     limits = [f"{count(budget.parallel, 'trial')} at once"] if budget.parallel else []
     limits += [f"{sweep.resources.cpus:g} cpus each"] if sweep.resources.cpus != 1 else []
+    limits += [f"{sweep.resources.gpus:g} gpus each"] if sweep.resources.gpus else []
     limits += [f"timeout {budget.timeout_s:g} s"] if budget.timeout_s else []
     limits += [f"memory {budget.memory_gb:g} GB"] if budget.memory_gb else []
     limits += [f"ends after {budget.max_seconds:g} s"] if budget.max_seconds else []
     return ", ".join([sweep.executor.name, *limits])
+
+
+def _launch(sweep: Sweep) -> str:
+    """Say what the place would start; a plug-in of another package says so itself, when it is started."""
+    kind = str(sweep.executor.options.get("on", sweep.executor.name)).partition(":")[0]
+    if kind not in clusters.KINDS:
+        return f"{sweep.executor.name}, which is a plug-in of another package"
+    return clusters.describe(clusters.parse(sweep.executor.name, sweep.executor.options), sweep.budget.parallel)
 
 
 def _sample(sweep: Sweep) -> list[Params]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from IPython.core.interactiveshell import InteractiveShell
 
 from .. import live
-from ..errors import SweepError, suggest
+from ..errors import SweepError, count, suggest
 from ..handle import Handle
 from ..notation import units, words
-from . import dry_run, frontend, replay, verbs
+from ..results import export
+from ..store.sqlite import Store
+from . import clean, clusters, dry_run, frontend, replay, verbs, workers
 from .view import View
 
 
@@ -27,6 +29,10 @@ class Tools:
 
     def handle(self, name: str) -> Handle:
         return live.find(name, live.home(self.folder))
+
+    def store(self) -> Store:
+        """Give the store of the folder; StoreError where there is none yet."""
+        return Store(live.home(self.folder), create=False)
 
 
 def run(tools: Tools, line: str) -> None:
@@ -130,6 +136,18 @@ def _wait(tools: Tools, given: list[str], flags: set[str]) -> None:
     print(f"{handle.name} is {handle.state}." if ended else f"{handle.name} still runs after {given[1]}.")
 
 
+def _why(tools: Tools, given: list[str], flags: set[str]) -> None:
+    print(tools.handle(given[0]).why(_number(given[1]) if len(given) > 1 else None))
+
+
+def _export(tools: Tools, given: list[str], flags: set[str]) -> None:
+    handle = tools.handle(given[0])
+    kind = next((flag.partition("=")[2] for flag in flags), None)
+    path = export.target(handle.name, given[1] if len(given) > 1 else None, kind)
+    handle.export(path)
+    print(f"{path}: {count(len(handle.trials()), 'trial')} of {handle.name!r}, version {handle.version}.")
+
+
 def _replay(tools: Tools, given: list[str], flags: set[str]) -> None:
     handle = tools.handle(given[0])
     print(replay.replay(tools.shell, handle, _number(given[1]), live.home(tools.folder)))
@@ -163,7 +181,13 @@ _DO: dict[str, Callable[[Tools, list[str], set[str]], None]] = {
     "pause": _pause,
     "resume": _resume,
     "wait": _wait,
+    "export": _export,
     "replay": _replay,
     "dry-run": _dry_run,
     "drop": _drop,
+    "clusters": clusters.show,
+    "workers": workers.show,
+    "scale": workers.scale,
+    "why": _why,
+    "clean": clean.clean,
 }

@@ -8,12 +8,8 @@ Numerical libraries get the trial's number of threads, because sums depend on ho
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +25,7 @@ from ..worker.body import VALUES
 from ..worker.context import Context, installed
 from ..worker.job import Job, drawn
 from ..worker.seeds import seeded
+from ..worker.threads import limited
 
 
 def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> str:
@@ -44,7 +41,7 @@ def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> 
         task = {"seed": trial.seed, "folder": folder, "stage_dir": str(home / ".stages")}
         context = Context(task, lambda step, metrics, at: None)
         context.targets = job.targets
-        with installed(context), seeded(trial.seed), _threads(max(1, int(sweep.resources.cpus))):
+        with installed(context), seeded(trial.seed), limited(sweep.resources.cpus):
             _forget(shell.user_ns, job.targets, [str(c["name"]) for c in sweep.job.captures])
             metrics = _run(shell, sweep, job, trial, context)
     return _compared(sweep.name, trial, metrics)
@@ -84,23 +81,6 @@ def _show_from(shell: InteractiveShell, error: Exception, filename: str) -> None
         frame = frame.tb_next
     text = shell.InteractiveTB.structured_traceback(type(error), error, frame or error.__traceback__)
     error._render_traceback_ = lambda: text  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Limit the threads of numerical libraries for the block, as far as they are loaded or can be asked."""
-    torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 0
-    found = importlib.util.find_spec("threadpoolctl")
-    limits = importlib.import_module("threadpoolctl").threadpool_limits(n) if found else nullcontext()
-    with limits:
-        if torch:
-            torch.set_num_threads(n)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(before)
 
 
 def _compared(name: str, trial: Trial, metrics: Metrics) -> str:

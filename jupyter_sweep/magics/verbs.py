@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import SweepError, suggest
@@ -9,7 +10,10 @@ from ..errors import SweepError, suggest
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: its arguments as the help shows them (in brackets what may be left out), its flags, what it does."""
+    """One verb: its arguments as the help shows them (in brackets what may be left out), its flags, what it does.
+
+    A flag that ends in "=" takes a value.
+    """
 
     name: str
     usage: str
@@ -25,14 +29,31 @@ VERBS = (
     Verb("pause", "NAME", "start no more trials; those that run go on to their end"),
     Verb("resume", "NAME", "go on with a paused, stopped or interrupted sweep"),
     Verb("wait", "NAME [SECONDS]", "wait for the end of a sweep, as long as you say"),
+    Verb(
+        "export",
+        "NAME [PATH] [--to=KIND]",
+        "write a sweep to a file; KIND is csv, parquet, jsonl, html, yaml, py or optuna (default: as PATH ends)",
+        ("--to=",),
+    ),
     Verb("replay", "NAME NUMBER", "run a trial's body in this kernel, with its parameters and its seed"),
     Verb("dry-run", "NAME", "what resuming a sweep would run; nothing is started"),
+    Verb("why", "NAME [NUMBER]", "why the last run began a new version or ran nothing; why a trial is what it is"),
+    Verb(
+        "clusters",
+        "[REQ]",
+        "where sweeps can run: slots, versions, health; which profile has what --needs REQ asks for",
+    ),
+    Verb("workers", "[NAME]", "what each slot of the cluster does, and how long an idle cluster stays"),
+    Verb("scale", "NAME JOBS", "run so many trials at once from now on, with more or fewer workers"),
+    Verb(
+        "clean", "[--yes]", "idle clusters, and files that no sweep needs: what would go; --yes has it go", ("--yes",)
+    ),
     Verb("drop", "NAME [--yes]", "forget a sweep and delete its folder; asks first, unless --yes", ("--yes",)),
 )
 #: Verbs of the public contract that this release has not.
 PLANNED = (
-    "compare", "debug", "export", "load", "form", "check", "config", "rename",
-    "clusters", "workers", "scale", "why", "enter", "init", "clean",
+    "compare", "debug", "load", "form", "check", "config", "rename",
+    "enter", "init",
 )  # fmt: skip
 
 BY_NAME = {verb.name: verb for verb in VERBS}
@@ -69,18 +90,30 @@ def arguments(verb: Verb, given: list[str]) -> tuple[list[str], set[str]]:
     SweepError
         When one is missing, too many or unknown.
     """
+    given = _joined(verb, given)
     flags = {word for word in given if word.startswith("--")}
     words = [word for word in given if word not in flags]
-    wanted = [word for word in verb.usage.split() if word.strip("[]") not in verb.flags]
+    wanted = [word for word in verb.usage.split() if not word.startswith("[--")]
     needed = [word for word in wanted if not word.startswith("[")]
     usage = f"Usage: %sweep {verb.name} {verb.usage}"
-    if unknown := flags - set(verb.flags):
+    if unknown := {flag for flag in flags if re.sub("=.*", "=", flag) not in verb.flags}:
         raise SweepError(f"%sweep {verb.name} has no flag {', '.join(sorted(unknown))}. {usage}")
     if len(words) < len(needed):
         raise SweepError(f"%sweep {verb.name} needs {' and '.join(needed[len(words) :])}. {usage}")
     if len(words) > len(wanted):
         raise SweepError(f"%sweep {verb.name} can't place {' '.join(map(repr, words[len(wanted) :]))}. {usage}")
     return words, flags
+
+
+def _joined(verb: Verb, given: list[str]) -> list[str]:
+    """Give the words with ``--to html`` as the one word ``--to=html``."""
+    found: list[str] = []
+    for word in given:
+        if found and f"{found[-1]}=" in verb.flags:
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def help_text() -> str:

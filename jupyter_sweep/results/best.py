@@ -166,7 +166,7 @@ def best_cell(sweep: Sweep, trials: Sequence[Trial], trial: Trial, value: str = 
     comments = [head, " · ".join(fact for fact in facts if fact)]
     if sweep.note:
         comments.append(f"note: {sweep.note}")
-    lines = [f"# {_one_line(text)}" for text in comments]
+    lines = [f"# {one_line(text)}" for text in comments]
     lines += [_assignment(sweep, name, trial.params[name]) for name in _ordered(sweep, trial)]
     return "\n".join(lines) + "\n"
 
@@ -195,7 +195,7 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape what would end a comment or hide in it: line ends of any kind, control and direction characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
@@ -203,15 +203,15 @@ def _one_line(text: str) -> str:
 def _assignment(sweep: Sweep, name: str, value: Any) -> str:
     """Give ``name = literal``, or a comment where no assignment can be written."""
     if not name.isidentifier() or keyword.iskeyword(name) or name == "__debug__":
-        return f"# {_one_line(f'{name!r} is no Python name; its value was {value!r}')}"
-    if not _holds_object(value):
+        return f"# {one_line(f'{name!r} is no Python name; its value was {value!r}')}"
+    if not holds_object(value):
         return f"{name} = {literal(value)}"
     written = _as_written(sweep, name, value)
     if written:
         return f"{name} = {written}"
     if isinstance(value, Opaque) and _is_dotted_name(value.label):
-        return f"{name} = {value.label}  # the object of that name, digest {_one_line(value.digest)}"
-    return f"# {_one_line(f'{name} was {value!r}, an object that cannot be written as text')}"
+        return f"{name} = {value.label}  # the object of that name, digest {one_line(value.digest)}"
+    return f"# {one_line(f'{name} was {value!r}, an object that cannot be written as text')}"
 
 
 def literal(value: Any) -> str:
@@ -227,11 +227,11 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def _holds_object(value: Any) -> bool:
+def holds_object(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_holds_object(part) for pair in value.items() for part in pair)
+        return any(holds_object(part) for pair in value.items() for part in pair)
     if isinstance(value, (list, tuple)):
-        return any(map(_holds_object, value))
+        return any(map(holds_object, value))
     return not (value is None or isinstance(value, (bool, int, float, str)))
 
 

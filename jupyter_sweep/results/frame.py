@@ -24,17 +24,32 @@ if TYPE_CHECKING:
 #: Columns of `.df` around the parameters and metrics; none of them may name a parameter.
 LEADING = ("number", "version", "state", "reason")
 TRAILING = ("duration_s", "attempt", "repetition", "worker", "error")
+#: Further ones, at the end, where trials have GPUs.
+DEVICE_COLUMNS = ("device", "peak_gpu_memory_gb")
 CURVE_COLUMNS = ("number", "step", "reported_at")
+WORKER_COLUMNS = ("worker", "host", "pid", "state", "sweep", "number", "since", "memory_gb", "peak_gb", "device")
 STATISTICS = ("mean", "sd", "n", "ci_low", "ci_high")
 
 _INT64 = 2**63
+
+
+def workers_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Give one row a slot, and the columns job and job_state where a queue gives the workers."""
+    import pandas as pd
+
+    jobs = [name for name in ("job", "job_state") if any(name in row for row in rows)]
+    columns: dict[str, Any] = {n: [row.get(n) for row in rows] for n in (*WORKER_COLUMNS, *jobs)}
+    types = {"pid": "Int64", "number": "Int64", "since": "float64", "memory_gb": "float64", "peak_gb": "float64"}
+    return pd.DataFrame(columns).astype({n: types.get(n, "string") for n in columns})
 
 
 def trials_frame(sweep: Sweep, trials: Iterable[Trial], versions: Mapping[int, int] | None = None) -> pd.DataFrame:
     """Give one row a trial, in order of number; `versions` gives the version of each `sweep_id` (default: the sweep's).
 
     Columns: number, version, state, reason, the parameters as declared, the metrics (objectives first), duration_s,
-    attempt, repetition, worker, error. The caller chooses the trials: the handle gives those of the newest version.
+    attempt, repetition, worker, error; and device and peak_gpu_memory_gb where a trial has a GPU (as `trial.device`
+    beside a parameter or metric of that name). The caller chooses the trials: the handle gives those of the newest
+    version.
     """
     rows = sorted(trials, key=lambda t: t.number)
     columns: dict[str, Any] = {
@@ -50,6 +65,9 @@ def trials_frame(sweep: Sweep, trials: Iterable[Trial], versions: Mapping[int, i
     columns["repetition"] = _whole(t.repetition for t in rows)
     columns["worker"] = _texts([t.worker for t in rows])
     columns["error"] = _texts([last_line(t) for t in rows])
+    if any(t.device for t in rows):
+        own = (_texts([t.device for t in rows]), _real([t.peak_gpu_memory_gb for t in rows]))
+        columns.update({_free("trial.", name, {*columns}): c for name, c in zip(DEVICE_COLUMNS, own, strict=True)})
     return _frame(columns)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..definition import Sweep
 from ..errors import SweepError, count, suggest
-from ..trial import Objective, Report, Trial, TrialState
+from ..trial import Attempt, Objective, Report, Trial, TrialState
 from . import analysis, canvas
 from .canvas import BLUE, INK, LOOKS, RED
 from .over_params import contour, parallel, slice
@@ -40,13 +40,19 @@ class Plots:
         Gives the sweep and its trials.
     reports
         Gives the reports of those trials; asked only by `curves`, for there may be very many.
+    attempts
+        Gives the attempts that were followed by another, for `timeline`.
     """
 
     def __init__(
-        self, trials: Callable[[], tuple[Sweep, Sequence[Trial]]], reports: Callable[[], Sequence[Report]]
+        self,
+        trials: Callable[[], tuple[Sweep, Sequence[Trial]]],
+        reports: Callable[[], Sequence[Report]],
+        attempts: Callable[[], Sequence[Attempt]] = list,
     ) -> None:
         self._trials = trials
         self._reports = reports
+        self._attempts = attempts
 
     def history(self, *, metric: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw each trial's value by number, and the best so far."""
@@ -81,8 +87,8 @@ class Plots:
         return pareto(*self._trials(), x=x, y=y, ax=ax)
 
     def timeline(self, *, ax: Axes | None = None) -> Axes:
-        """Draw when each trial ran on which worker."""
-        return timeline(*self._trials(), ax=ax)
+        """Draw when each trial ran on which worker, its earlier attempts too."""
+        return timeline(*self._trials(), attempts=self._attempts(), ax=ax)
 
     def __repr__(self) -> str:
         names = (name for name in vars(type(self)) if not name.startswith("_"))
@@ -235,18 +241,21 @@ def timeline(
     trials: Sequence[Trial],
     reports: Sequence[Report] = (),
     *,
+    attempts: Sequence[Attempt] = (),
     now: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw when each trial ran (its last attempt) on which worker; running ones reach to `now` (UTC seconds)."""
+    """Draw when each trial ran on which worker; running ones reach to `now` (UTC s), earlier attempts are hatched."""
     started = [t for t in trials if t.started_at is not None and t.state in LOOKS]
-    workers = sorted({t.worker for t in started}, key=_natural)
+    earlier = [(a.worker, a.started_at, max(a.started_at, a.ended_at)) for a in attempts if a.started_at is not None]
+    workers = sorted({*(t.worker for t in started), *(worker for worker, _, _ in earlier)}, key=_natural)
     title = f"{sweep.name}: timeline"
     ax = ax or canvas.new_axes(7.2, min(7.0, max(2.4, 0.3 * len(workers) + 1.5)))[0]
-    if not started:
+    if not started and not earlier:
         return canvas.sentence(ax, title, "No trial has started yet.")
     spans = {t.number: _span(t, time.time() if now is None else now) for t in started}
-    origin, end = min(a for a, _ in spans.values()), max(b for _, b in spans.values())
+    times = [*spans.values(), *((begin, end) for _, begin, end in earlier)]
+    origin, end = min(a for a, _ in times), max(b for _, b in times)
     units = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
     unit, seconds = next((u for u in units if end - origin >= 3 * u[1]), units[-1])
     for state, (colour, _) in LOOKS.items():
@@ -259,12 +268,23 @@ def timeline(
             ax.broken_barh(boxes, height, facecolor=colour, edgecolor="white", linewidth=0.3)
         if bars:
             ax.bar([0], [0], color=colour, label=f"{state} ({sum(map(len, bars.values()))})")
+    for worker in {worker for worker, _, _ in earlier}:
+        height = (workers.index(worker) - 0.38, 0.76)
+        mine = [(begin, stop) for who, begin, stop in earlier if who == worker]
+        boxes = [((begin - origin) / seconds, max(stop - begin, 1e-6) / seconds) for begin, stop in mine]
+        ax.broken_barh(boxes, height, **_RETRIED)
+    if earlier:
+        ax.bar([0], [0], label=f"attempts before ({len(earlier)})", **_RETRIED)
     few = len(workers) <= 30
     ax.set_yticks(range(len(workers)) if few else [], [plain(w, 24) or "?" for w in workers] if few else [])
     ax.set_ylim(len(workers) - 0.4, -0.6)
     ax.set_xlim(0, max(end - origin, 1e-6) / seconds * 1.01)
     label = "worker" if few else f"{len(workers)} workers"
     return canvas.finish(ax, title, f"time since the first start [{unit}]", label)
+
+
+#: The looks of an attempt that was followed by another.
+_RETRIED: dict[str, Any] = {"facecolor": "none", "edgecolor": RED, "hatch": "////", "linewidth": 0.8}
 
 
 def _span(trial: Trial, now: float) -> tuple[float, float]:

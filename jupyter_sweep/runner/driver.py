@@ -1,9 +1,9 @@
 """The driver: a detached process that owns one cluster and runs the loops of all sweeps asked of it.
 
 It enters itself in the store (one driver per key, see `store/leases.py`), obeys requests, and ends by itself: after
-JUPYTER_SWEEP_IDLE_S seconds (300) without a sweep, within seconds when its folder is gone, at once when another process
-took its place. Kernels and other viewers only read the store and write requests. Slots are shared out in turn, so that
-two notebooks that use one folder both get on.
+JUPYTER_SWEEP_IDLE_S (300 s; whoever had a sweep run last decides) without a sweep, within seconds when its folder is
+gone, at once when another process took its place. Kernels and other viewers only read the store and write requests.
+Slots are shared out in turn, so that two notebooks that use one folder both get on.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .. import plugins
 from ..definition import ACTIVE_STATES
 from ..errors import SweepError
-from ..executors.base import Executor
-from ..store import leases
+from ..executors.base import Executor, SchedulerGone
+from ..store import folder, leases
 from ..store.sqlite import Request, Store
+from . import launch
 from .loop import Loop
+from .outage import outlast
 from .resume import release_orphans
+from .telling import Telling
 
 BUSY_WAIT_S = 0.05
 IDLE_WAIT_S = 0.02
@@ -40,11 +44,19 @@ class Driver:
     def __init__(self, store: Store, driver_id: int, key: str, executor: Executor) -> None:
         self.store, self.driver_id, self.key, self.executor = store, driver_id, key, executor
         self.loops: dict[int, Loop] = {}
-        self.idle_limit_s = float(os.environ.get("JUPYTER_SWEEP_IDLE_S", "300"))
+        self.idle_limit_s = launch.idle_limit_s(os.environ)
         self.asked_to_end = False
+        self._slots_at_first = executor.slots
+        self._telling = Telling(store, driver_id, executor)
         self._seen = -1
         self._idle_since = time.monotonic()
         self._next_heartbeat = 0.0
+
+    def take(self, executor: Executor) -> None:
+        """Go on with another executor, where the one before is gone with its cluster."""
+        self.executor = executor
+        self._telling = Telling(self.store, self.driver_id, executor)
+        self._describe()
 
     def run(self) -> None:
         """Serve until idle, asked to end, or without a folder."""
@@ -52,6 +64,7 @@ class Driver:
             self._obey_requests()
             self._share_out_slots()
             self._settle()
+            self._telling.tell(self.loops, self.idle_limit_s)
             if not self._keep_alive() or self._is_over():
                 return
             self._pass_on_events()  # the one place that waits
@@ -62,11 +75,21 @@ class Driver:
             return
         self._seen = version
         for request in self.store.open_requests(self.key):
-            try:
+            self.store.close_request(request.request_id, self._answer(request))
+
+    def _answer(self, request: Request) -> str:
+        """Obey a request; give why not where it is refused and the sweep goes on as before."""
+        try:
+            if request.verb != "scale":
                 self._obey(request)
-            except Exception as error:
-                self._fail(request.sweep_id, error)
-            self.store.close_request(request.request_id)
+                return ""
+            try:
+                self._scale(request.sweep_id, int(request.args["slots"]))
+            except SweepError as error:
+                return str(error)
+        except Exception as error:
+            self._fail(request.sweep_id, error)
+        return ""
 
     def _obey(self, request: Request) -> None:
         loop = self.loops.get(request.sweep_id)
@@ -84,10 +107,8 @@ class Driver:
 
     def _run(self, request: Request, loop: Loop | None) -> None:
         sweep = self.store.sweep(request.sweep_id)
-        parallel = sweep.budget.parallel
-        if parallel is not None and parallel > self.executor.slots:
-            self.executor.scale(parallel)
-            self._describe()
+        self.idle_limit_s = launch.idle_limit_s(folder.read_launch(request.args["launch"]).get("env", {}))
+        self._fit(sweep.sweep_id, sweep.budget.parallel, shrink=loop is not None)
         if loop is not None:
             loop.launch = request.args["launch"]
             loop.redefine(sweep)
@@ -95,6 +116,29 @@ class Driver:
         elif leases.claim(self.store, sweep.sweep_id, self.driver_id):
             release_orphans(self.store, sweep, at=time.time())
             self.loops[sweep.sweep_id] = Loop(self.store, sweep, self.executor, request.args["launch"])
+
+    def _scale(self, sweep_id: int, n: int) -> None:
+        """Have a sweep run `n` trials at once from now on, and keep that in its definition."""
+        loop = self.loops.get(sweep_id)
+        sweep = self.store.sweep(sweep_id)
+        if loop is not None:
+            self._fit(sweep_id, n, shrink=True)
+            loop.resize(n)
+        self.store.redefine(replace(sweep, budget=replace(sweep.budget, parallel=n)))
+
+    def _fit(self, sweep_id: int, parallel: int | None, *, shrink: bool) -> None:
+        """Have as many slots as one sweep and all others want; fewer than before only with `shrink`.
+
+        A sweep without `--jobs` wants what there is, and at least what there was at first.
+        """
+        slots = self.executor.slots
+        asked = {**{i: loop.sweep.budget.parallel for i, loop in self.loops.items()}, sweep_id: parallel}
+        wanted = max(n or max(slots, self._slots_at_first) for n in asked.values())
+        if wanted > slots or (shrink and wanted < slots):
+            self.executor.scale(wanted)
+            for loop in self.loops.values():
+                loop.recall_excess()
+            self._describe()
 
     def _fail(self, sweep_id: int, error: Exception) -> None:
         """End one sweep that can't go on; the other sweeps of this driver do."""
@@ -132,6 +176,8 @@ class Driver:
     def _guard(self, loop: Loop, action: Any) -> Any:
         try:
             return action()
+        except SchedulerGone:
+            raise
         except Exception as error:
             self._fail(loop.sweep.sweep_id, error)
             return None
@@ -166,6 +212,7 @@ class Driver:
 def main(options: dict[str, Any]) -> int:
     """Run one driver; the exit status is 0 unless it could not begin."""
     home = Path(options["home"])
+    os.environ["JUPYTER_SWEEP_LOGS"] = str(home / folder.DRIVER)  # for what a cluster prints elsewhere
     store = Store(home, create=False)
     driver_id = leases.register(store, options["key"])
     if driver_id is None:
@@ -186,12 +233,22 @@ def main(options: dict[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         driver._describe()
-        driver.run()
+        _serve(driver, options)
     finally:
-        executor.close()
+        driver.executor.close()
         if store.path.exists():
             _sign_off(store, driver)
     return 0
+
+
+def _serve(driver: Driver, options: dict[str, Any]) -> None:
+    """Run the driver to its end; where its scheduler goes, wait for that a while."""
+    while True:
+        try:
+            return driver.run()
+        except SchedulerGone as gone:
+            if not outlast(driver, gone, lambda: _executor(options)):
+                return None
 
 
 def _sign_off(store: Store, driver: Driver) -> None:

@@ -13,16 +13,21 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from .. import units
 from ..definition import Spec, Sweep
+from ..errors import SweepError
 from ..store import folder, leases
 from ..store.sqlite import Store
 from . import inline
 
 #: How long a new driver may take to enter itself in the store.
 START_S = 60.0
+#: How long a driver waits for work where the environment doesn't say.
+IDLE_S = 300.0
 
 
 class Asked(NamedTuple):
@@ -32,13 +37,17 @@ class Asked(NamedTuple):
     launch: str
 
 
-def driver_key(executor: Spec) -> str:
+def driver_key(executor: Spec, python: str = sys.executable) -> str:
     """Name the driver that serves an executor: same words, same Python, same code of ours share a warm driver."""
     package = Path(__file__).resolve().parent.parent
     stamp = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
-    text = json.dumps([executor.name, executor.options, sys.executable, str(package), stamp], sort_keys=True)
-    name = re.sub(r"[^\w.-]+", "_", executor.name)[:40]
-    return f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+    text = json.dumps([executor.name, executor.options, python, str(package), stamp], sort_keys=True)
+    return f"{word_in_key(executor.name)}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+def word_in_key(word: str) -> str:
+    """Give a word of `--on` as the keys of its drivers begin."""
+    return re.sub(r"[^\w.-]+", "_", word)[:40]
 
 
 def key_to_ask(store: Store, sweep: Sweep) -> str:
@@ -52,16 +61,41 @@ def begin(store: Store, sweep: Sweep, *, cwd: str) -> None:
     fulfil(store, sweep, ask(store, sweep, cwd=cwd))
 
 
+def begin_as_before(store: Store, sweep: Sweep) -> None:
+    """As `begin`, with the environment, folder and Python of whoever started or resumed the sweep last.
+
+    For a process that only looks, as the Jupyter server does: trials must not run in its environment, which on a hub
+    isn't even that of the kernels. Where nobody left a word of his, or that folder is gone, it is as `begin`.
+    """
+    path = _launch_path(store.home, sweep.sweep_id)
+    before = folder.read_launch(path)
+    if sweep.executor.name == "inline" or not Path(before.get("cwd", "")).is_dir() or "env" not in before:
+        begin(store, sweep, cwd=str(store.home.parent))
+        return
+    python = before.get("python", "")
+    owner = leases.owner(store, sweep.sweep_id)
+    other = python if python != sys.executable and os.access(python, os.X_OK) else ""
+    key = owner.key if owner else driver_key(sweep.executor, other or sys.executable)
+    _request(store, sweep, Asked(key, str(path)))
+    ensure_driver(
+        store, key, sweep.executor, slots=sweep.budget.parallel, other=(other, before["env"]) if other else None
+    )
+
+
 def ask(store: Store, sweep: Sweep, *, cwd: str) -> Asked:
     """Write down what is asked of a driver; `fulfil` sees to it that there is one."""
     path = write_launch(store.home, sweep.sweep_id, cwd)
-    key = key_to_ask(store, sweep)
+    asked = Asked(key_to_ask(store, sweep), path)
+    _request(store, sweep, asked)
+    return asked
+
+
+def _request(store: Store, sweep: Sweep, asked: Asked) -> None:
     if sweep.executor.name != "inline":
         with store.batch():
             if leases.owner(store, sweep.sweep_id) is None:
                 store.set_state(sweep.sweep_id, "queued")
-            store.request(sweep.sweep_id, key, "run", launch=path)
-    return Asked(key, path)
+            store.request(sweep.sweep_id, asked.key, "run", launch=asked.launch)
 
 
 def fulfil(store: Store, sweep: Sweep, asked: Asked) -> None:
@@ -73,10 +107,36 @@ def fulfil(store: Store, sweep: Sweep, asked: Asked) -> None:
 
 
 def write_launch(home: Path, sweep_id: int, cwd: str) -> str:
-    """Write this process's environment, folder and import path for the trials of a sweep; give the file's path."""
-    path = folder.make_private(home / folder.DRIVER) / f"launch-{sweep_id}.json"
-    folder.write_json(path, {"env": dict(os.environ), "cwd": cwd, "path": [p for p in sys.path if p]})
+    """Write this process's environment, folder and import path for the trials of a sweep; give the file's path.
+
+    Raises
+    ------
+    SweepError
+        Where that environment says nonsense to the driver.
+    """
+    idle_limit_s(os.environ)
+    folder.make_private(home / folder.DRIVER)
+    path = _launch_path(home, sweep_id)
+    word = {"env": dict(os.environ), "cwd": cwd, "path": [p for p in sys.path if p], "python": sys.executable}
+    folder.write_json(path, word)
     return str(path)
+
+
+def _launch_path(home: Path, sweep_id: int) -> Path:
+    return home / folder.DRIVER / f"launch-{sweep_id}.json"
+
+
+def idle_limit_s(env: Mapping[str, str]) -> float:
+    """Give how long a driver waits for work, its cluster warm, as an environment has it: JUPYTER_SWEEP_IDLE_S.
+
+    >>> idle_limit_s({}), idle_limit_s({"JUPYTER_SWEEP_IDLE_S": "20m"})
+    (300.0, 1200.0)
+    """
+    text = env.get("JUPYTER_SWEEP_IDLE_S", "") or str(IDLE_S)
+    try:
+        return 0.0 if text.strip() == "0" else units.duration(text)
+    except SweepError as error:
+        raise SweepError(f"JUPYTER_SWEEP_IDLE_S, how long an idle cluster is kept, {error}") from None
 
 
 def log_path(home: Path, key: str) -> Path:
@@ -84,10 +144,13 @@ def log_path(home: Path, key: str) -> Path:
     return home / folder.DRIVER / f"{key}.log"
 
 
-def ensure_driver(store: Store, key: str, executor: Spec, *, slots: int | None) -> None:
+def ensure_driver(
+    store: Store, key: str, executor: Spec, *, slots: int | None, other: tuple[str, dict[str, str]] | None = None
+) -> None:
     """Start the driver of `key` unless a live one is registered; returns at once.
 
-    Two callers may both start one: the second to register finds the first and ends.
+    Two callers may both start one: the second to register finds the first and ends. `other` is another Python and its
+    environment to start it with; the package that is installed there is used.
     """
     leases.refuse_second_host(store)
     if leases.live_driver(store, key) is not None:
@@ -96,9 +159,10 @@ def ensure_driver(store: Store, key: str, executor: Spec, *, slots: int | None) 
     folder.make_private(log.parent)
     place = {"word": executor.name, "options": executor.options}
     options = json.dumps({"home": str(store.home), "key": key, "slots": slots, **place})
-    command = [sys.executable, "-m", "jupyter_sweep.runner.driver", options]
     root = str(Path(__file__).resolve().parent.parent.parent)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+    python, env = other or (sys.executable, own)
+    command = [python, "-m", "jupyter_sweep.runner.driver", options]
     with open(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as output:
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *command],

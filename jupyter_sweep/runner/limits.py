@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..definition import Sweep
@@ -13,6 +13,8 @@ from ..trial import Trial, TrialState
 
 #: Attempts that a trial may lose to dying workers, beside the attempts of `--retry`.
 MAX_LOST = 3
+#: Reasons why an attempt ended that say nothing of the trial: its worker, its driver or the time of its job went.
+NOT_ITS_FAULT = ("lost", "driver", "walltime")
 #: Trials that a constraint refuses inside the body don't count, up to this multiple of `-n`.
 MAX_REFUSED = 10
 #: A sweep stops when so many trials ended and all of them failed.
@@ -49,12 +51,12 @@ class Tally:
         self.failed += trial.state is TrialState.FAILED
 
 
-def configurations_left(sweep: Sweep, tally: Tally, unfinished: Iterable[Trial]) -> int | None:
+def configurations_left(sweep: Sweep, tally: Tally, unfinished: int) -> int | None:
     """Give how many configurations may still be proposed; None when only the space limits the sweep."""
     wanted = sweep.budget.max_trials
     if wanted is None:
         return None
-    return max(0, wanted - tally.configurations - sum(trial.repetition == 0 for trial in unfinished))
+    return max(0, wanted - tally.configurations - unfinished)
 
 
 def reserve(durations: Sequence[float], slots: int) -> int:
@@ -122,9 +124,12 @@ def verdict_on_refusals(sweep: Sweep, tally: Tally) -> str:
 def may_retry(sweep: Sweep, reason: str, earlier: Sequence[str]) -> bool:
     """Tell whether an attempt that failed for `reason` is followed by another; `earlier` holds the reasons before it.
 
-    Attempts that ended with their worker or driver are not the trial's fault: they don't use up `--retry`.
+    Attempts that ended with their worker or driver are not the trial's fault: they don't use up `--retry`. One that
+    kept a state with `checkpoint()` before the time of its job was up ("walltime") goes on any number of times.
     """
+    if reason == "walltime":
+        return True
     if reason == "lost":
         return earlier.count("lost") < MAX_LOST
-    own = sum(r not in ("lost", "driver") for r in earlier)
+    own = sum(r not in NOT_ITS_FAULT for r in earlier)
     return own + 1 < sweep.budget.attempts

@@ -8,10 +8,10 @@ process, or the kernel with `--on inline`) fetches the events and calls `handle`
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..definition import Sweep
@@ -47,7 +47,10 @@ class Loop:
     def __init__(self, store: Store, sweep: Sweep, executor: Executor, launch: str) -> None:
         self.store, self.sweep, self.executor, self.launch = store, sweep, executor, launch
         self.flying: dict[int, Trial] = {}
-        self.batches: list[set[int]] = []
+        self._batch_of: dict[int, set[int]] = {}  # by trial: those of its batch that have not ended
+        self._batches = 0  # that are out
+        self._unfinished = 0  # configurations, by their first repetition: counted along, for there may be thousands
+        self._shunned: dict[int, tuple[int, list[str]]] = {}  # by trial: its attempt, workers of the earlier ones
         self.paused = False
         self.ending = ""  # the state that the sweep takes once nothing runs
         self.message = ""
@@ -61,12 +64,14 @@ class Loop:
         """Take up a changed definition (more trials, other ranges, another algorithm); what runs goes on."""
         self._chooser.close()
         self._take_up(sweep)
+        self.recall_excess()
 
     def _take_up(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.history = rebuild(self.store, sweep)
         self._chooser = Chooser(sweep, self.history, self.executor.slots)
         self.history.waiting = deque(t for t in self.history.waiting if t.trial_id not in self.flying)
+        self._unfinished = sum(t.repetition == 0 for t in (*self.flying.values(), *self.history.waiting))
         self.paused, self.ending, self.message = False, "", ""
         seconds = sweep.budget.max_seconds
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -76,6 +81,16 @@ class Loop:
         excess = limits.excess_of_failures(sweep, self.history.tally)
         if excess:
             self.end("failed", f"{excess}: {self.history.last_error}")
+
+    def resize(self, parallel: int) -> None:
+        """Run so many trials at once from now on; what runs goes on."""
+        self.sweep = replace(self.sweep, budget=replace(self.sweep.budget, parallel=parallel))
+        self.recall_excess()
+
+    def recall_excess(self) -> None:
+        """Have trials come back that have not begun, where more are out than may be now."""
+        if self._batches > self.width:
+            self.executor.recall([i for i, trial in self.flying.items() if trial.state is TrialState.WAITING])
 
     # -- what came back -----------------------------------------------------------------------------------------------
 
@@ -92,9 +107,10 @@ class Loop:
     def _record(self, event: Event) -> list[Callable[[], None]]:
         trial = self.flying[event.trial_id]
         if isinstance(event, Started):
-            self.store.start_trial(trial.trial_id, worker=event.worker, pid=event.pid, at=event.at)
+            worker, pid, device = event.worker, event.pid, event.device
+            self.store.start_trial(trial.trial_id, worker=worker, pid=pid, at=event.at, device=device)
             self.flying[trial.trial_id] = trial.with_(
-                state=TrialState.RUNNING, worker=event.worker, pid=event.pid, started_at=event.at
+                state=TrialState.RUNNING, worker=worker, pid=pid, device=device, started_at=event.at
             )
             return []
         if isinstance(event, Reported):
@@ -113,18 +129,26 @@ class Loop:
         self._leave(trial)
         if ended.state is TrialState.CANCELLED and trial.state is TrialState.WAITING:  # it had not begun: it still can
             self.history.waiting.append(trial)
+            self._unfinished += trial.repetition == 0
             return []
         if ended.state is TrialState.FAILED and not self.ending and not _names_no_metric(event):
             earlier = [reason for _, reason, _, _ in self.store.attempts(trial.trial_id)]
-            if limits.may_retry(self.sweep, ended.reason, earlier):
-                again = self.store.requeue(ended, reason=ended.reason, error=ended.error, at=event.at)
+            reason = "walltime" if self._got_on(trial, event) else ended.reason
+            if limits.may_retry(self.sweep, reason, earlier):
+                again = self.store.requeue(ended, reason=reason, error=ended.error, at=event.at)
                 if again is not None:
                     self.history.waiting.appendleft(again)
+                    self._unfinished += again.repetition == 0
                     self.history.group(again)
                 return []
         folder.write_json(self._folder(ended) / "metrics.json", ended.metrics)
         self.store.finish_trial(ended)
         return [lambda: self._learn(ended, event)]
+
+    def _got_on(self, trial: Trial, event: Finished | Lost) -> bool:
+        """Tell whether an attempt that had to end kept a state for the next one to go on from."""
+        planned = isinstance(event, Lost) and event.planned
+        return planned and folder.checkpointed_at(self._folder(trial)) > (trial.started_at or 0.0)
 
     def _learn(self, trial: Trial, event: Finished | Lost) -> None:
         note_final(self.history, trial)
@@ -141,9 +165,10 @@ class Loop:
 
     def _leave(self, trial: Trial) -> None:
         del self.flying[trial.trial_id]
-        for batch in self.batches:
-            batch.discard(trial.trial_id)
-        self.batches = [batch for batch in self.batches if batch]
+        self._unfinished -= trial.repetition == 0
+        batch = self._batch_of.pop(trial.trial_id)
+        batch.remove(trial.trial_id)
+        self._batches -= not batch
 
     # -- what is asked of the sweep -----------------------------------------------------------------------------------
 
@@ -172,10 +197,11 @@ class Loop:
 
         Where results decide what comes next, few or none are in reserve, and none with a single slot: several make the
         order of results a matter of chance anyway. The others keep one batch a slot in reserve. None have one when
-        `--jobs` holds them below the slots.
+        `--jobs` holds them below the slots, or where trials have devices: Dask decides at once which worker such a
+        batch waits for.
         """
         slots: int = min(self.sweep.budget.parallel or self.executor.slots, self.executor.slots)
-        if slots < self.executor.slots:
+        if slots < self.executor.slots or self.sweep.resources.gpus:
             return slots
         if not self._looks_before_it_leaps:
             return 2 * slots
@@ -191,13 +217,15 @@ class Loop:
 
     def submit(self) -> bool:
         """Send one batch out if one may go and there is work for it; tell whether one went."""
-        if self.paused or self.ending or len(self.batches) >= self.width or self._canary_runs_alone():
+        if self.paused or self.ending or self._batches >= self.width or self._canary_runs_alone():
             return False
         batch = self._take(self._batch_size())
         if not batch:
             return False
         self.flying.update((trial.trial_id, trial) for trial in batch)
-        self.batches.append({trial.trial_id for trial in batch})
+        together = {trial.trial_id for trial in batch}
+        self._batch_of.update(dict.fromkeys(together, together))
+        self._batches += 1
         self.executor.submit([self._task(trial) for trial in batch])
         return True
 
@@ -209,19 +237,37 @@ class Loop:
         if self._looks_before_it_leaps:
             known = self.history.tally.final
             return limits.asked_together(self.history.durations, known, self._left(), slots) if width > slots else 1
-        if width > slots > len(self.batches):  # slots are idle: each gets what goes quickest
+        if width > slots > self._batches:  # slots are idle: each gets what goes quickest
             return 1
         return limits.batch_size(self.history.durations, self._left(), slots)
 
     def _left(self) -> int | None:
-        unfinished = itertools.chain(self.flying.values(), self.history.waiting)
-        return limits.configurations_left(self.sweep, self.history.tally, unfinished)
+        return limits.configurations_left(self.sweep, self.history.tally, self._unfinished)
 
     def _take(self, n: int) -> list[Trial]:
+        """Take up to `n` trials, new ones if there are not so many.
+
+        A trial that failed stands back while only the worker that it failed on is free, and goes there last of all.
+        """
         waiting = self.history.waiting
-        if (len(waiting) < n and self._canary is None) or not waiting:
-            self._propose(n - len(waiting))
-        return [waiting.popleft() for _ in range(min(n, len(waiting)))]
+        failed_on = self._failed_on(waiting[0]) if waiting else []
+        stands_back = bool(failed_on) and not self.executor.reaches_beyond(failed_on)
+        there = len(waiting) - stands_back
+        if (there < n and self._canary is None) or not waiting:
+            self._propose(n - there)
+        if stands_back:
+            waiting.rotate(-1)
+        return [waiting.popleft() for _ in range(min(n, max(1, len(waiting) - stands_back), len(waiting)))]
+
+    def _failed_on(self, trial: Trial) -> list[str]:
+        """Give the workers that earlier attempts of a trial failed on or were lost with."""
+        if trial.attempt == 1:
+            return []
+        if self._shunned.get(trial.trial_id, (0, []))[0] != trial.attempt:
+            attempts = self.store.attempts(trial.trial_id)
+            workers = [worker for _, reason, _, worker in attempts if worker and reason not in ("driver", "walltime")]
+            self._shunned[trial.trial_id] = trial.attempt, list(dict.fromkeys(workers))
+        return self._shunned[trial.trial_id][1]
 
     def _propose(self, n: int) -> None:
         left = self._left()
@@ -247,6 +293,7 @@ class Loop:
             self.history.known.add(trial.fingerprint)
             self.history.group(trial)
         self.history.waiting.extend(added)
+        self._unfinished += sum(trial.repetition == 0 for trial in added)
         return added
 
     def _add_canary(self) -> None:
@@ -264,6 +311,9 @@ class Loop:
     def _task(self, trial: Trial) -> Task:
         path = folder.make_trial_folder(self.store.home, trial.folder)
         folder.write_json(path / "params.json", {name: encode(value) for name, value in trial.params.items()})
+        cancelled = self.history.cancelled.pop(trial.fingerprint, None)
+        if cancelled is not None:
+            folder.hand_over_checkpoint(self.store.home, cancelled, trial.folder)
         budget = self.sweep.budget
         return Task(
             trial.trial_id,
@@ -282,6 +332,9 @@ class Loop:
                 "timeout_s": budget.timeout_s,
                 "memory_gb": budget.memory_gb,
                 "cpus": self.sweep.resources.cpus,
+                "isolation": self.sweep.resources.runs_in,
+                "grace_s": budget.grace_s,
+                "avoid": self._failed_on(trial),
                 "stage_dir": str(self.store.home / folder.STAGES),
             },
         )
@@ -341,5 +394,6 @@ def _ended(trial: Trial, event: Finished | Lost) -> Trial:
         traceback=event.traceback,
         duration_s=event.duration_s,
         peak_memory_gb=event.peak_memory_gb,
+        peak_gpu_memory_gb=event.peak_gpu_memory_gb,
         finished_at=event.at,
     )

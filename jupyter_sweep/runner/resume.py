@@ -36,6 +36,7 @@ class History:
     waiting: deque[Trial] = field(default_factory=deque)
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     groups: dict[str, dict[int, Trial]] = field(default_factory=dict)
+    cancelled: dict[str, str] = field(default_factory=dict)  # folders by fingerprint, for their checkpoints
     completed: int = 0
     last_error: str = ""
 
@@ -60,7 +61,9 @@ def rebuild(store: Store, sweep: Sweep) -> History:
             note_final(history, trial)
         else:
             history.waiting.append(trial)
-        if trial.state is not TrialState.CANCELLED:  # that point may be proposed again
+        if trial.state is TrialState.CANCELLED:  # that point may be proposed again
+            history.cancelled[trial.fingerprint] = trial.folder
+        else:
             history.known.add(trial.fingerprint)
             history.group(trial)
     for trial in told(history, sweep):

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
+from ..worker.context import CHECKPOINT
 
 DATA, DRIVER, STAGES = ".data", ".driver", ".stages"
 _MAX_NAME = 96
 _LOG_TAIL = 1_000_000
+_YOUNG_S = 3600.0
 
 
 def make_private(folder: Path) -> Path:
@@ -50,6 +52,21 @@ def make_trial_folder(home: Path, path: str) -> Path:
         except OSError as error:
             raise StoreError(f"The trial's folder {folder} can't be made: {error.strerror or error}.") from error
     return folder
+
+
+def hand_over_checkpoint(home: Path, old: str, new: str) -> None:
+    """Give what a cancelled trial kept to the one that runs its configuration again."""
+    source = home / old / CHECKPOINT
+    if source.exists():
+        os.replace(source, home / new / CHECKPOINT)
+
+
+def checkpointed_at(folder: Path) -> float:
+    """Give when a trial kept its last `checkpoint()`, in UTC seconds; 0.0 when it kept none."""
+    try:
+        return (folder / CHECKPOINT).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def trial_folder(number: int, params: Mapping[str, Any]) -> str:
@@ -80,6 +97,24 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise StoreError(f"{path} can't be written: {error.strerror or error}.") from error
 
 
+def read_job(home: Path, name: str) -> dict[str, Any]:
+    """Give a job file's content; {} when it is gone."""
+    try:
+        job: dict[str, Any] = json.loads((home / DATA / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return job
+
+
+def read_launch(path: str | Path) -> dict[str, Any]:
+    """Give what a starter of a sweep left for its trials; {} when it is gone or was cut off."""
+    try:
+        launch: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return launch
+
+
 def read_log(path: Path, limit: int = _LOG_TAIL) -> str:
     """Give the end of a trial's log, at most `limit` bytes, saying what was left out; empty when there is none."""
     try:
@@ -99,17 +134,18 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_unused_data(home: Path, jobs: list[str], *, older_than_s: float = 3600.0) -> None:
-    """Remove job and buffer files that no sweep names; young ones stay: a sweep may just be starting with them."""
+def unused_data(home: Path, jobs: list[str]) -> list[Path]:
+    """Give the job and buffer files that no sweep names; not young ones: a sweep may just be starting with them."""
     data = home / DATA
     used = set(jobs)
     for name in jobs:
-        try:
-            job = json.loads((data / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        used |= {job["namespace"], *(buffer for buffer, _ in job["buffers"])}
-    limit = time.time() - older_than_s
-    for path in data.glob("*"):
-        if path.name not in used and path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
+        job = read_job(home, name)
+        used |= {job["namespace"], *(buffer for buffer, _ in job["buffers"])} if job else set()
+    limit = time.time() - _YOUNG_S
+    return [path for path in data.glob("*") if path.name not in used and path.stat().st_mtime < limit]
+
+
+def remove_unused_data(home: Path, jobs: list[str]) -> None:
+    """Remove what `unused_data` finds."""
+    for path in unused_data(home, jobs):
+        path.unlink(missing_ok=True)

@@ -86,6 +86,15 @@ def describe(store: Store, driver_id: int, *, slots: int, dashboard: str, where:
         )
 
 
+def show(store: Store, driver_id: int, workers: str, *, idle_since: float | None, idle_limit_s: float) -> None:
+    """Write what the driver shows of itself: its slots as JSON, and since when it waits for work (UTC seconds)."""
+    with store.write() as (db, _):
+        db.execute(
+            "update drivers set workers = ?, idle_since = ?, idle_limit_s = ? where driver_id = ?",
+            (workers, idle_since, idle_limit_s, driver_id),
+        )
+
+
 def sign_off(store: Store, driver_id: int) -> bool:
     """End the driver's row, unless something was asked of it meanwhile: then False, and it must go on."""
     with store.write() as (db, _):

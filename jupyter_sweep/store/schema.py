@@ -103,4 +103,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "create index requests_open on requests (key) where handled_at is null",
     ),
+    (  # what a driver tells those who look: its slots, and since when it waits for work
+        "alter table drivers add column workers text not null default '[]'",
+        "alter table drivers add column idle_since real",
+        "alter table drivers add column idle_limit_s real",
+        "alter table requests add column answer text not null default ''",
+    ),
+    (  # the GPUs of a trial, as in "0,1", and what its processes used of their memory at most
+        "alter table trials add column device text not null default ''",
+        "alter table trials add column peak_gpu_memory_gb real",
+    ),
 )

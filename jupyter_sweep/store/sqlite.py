@@ -35,7 +35,8 @@ _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", 
 _UNFINISHED = "state in ('waiting', 'running')"
 _TRIAL_COLUMNS = (
     "trial_id, sweep_id, number, params, state, reason, metrics, error, traceback, attempt, repetition, seed, "
-    "fingerprint, proposal, parent, worker, folder, pid, queued_at, started_at, finished_at, duration_s, peak_memory_gb, change"
+    "fingerprint, proposal, parent, worker, folder, pid, queued_at, started_at, finished_at, duration_s, peak_memory_gb, "
+    "device, peak_gpu_memory_gb, change"
 )
 
 
@@ -50,7 +51,7 @@ class NewTrial(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Something that a viewer wants of a driver: run, stop, pause, resume, interrupt, kill."""
+    """Something that a viewer wants of a driver: run, stop, pause, interrupt, kill, scale."""
 
     request_id: int
     sweep_id: int
@@ -231,6 +232,14 @@ class Store:
             for row in self.read(query, *values)
         ]
 
+    def redefine(self, sweep: Sweep) -> None:
+        """Write a changed definition of a version that is there; its identity stays."""
+        with self.write() as (db, change):
+            db.execute(
+                "update sweeps set definition = ?, change = ? where sweep_id = ?",
+                (json.dumps(sweep.to_json()), change, sweep.sweep_id),
+            )
+
     def set_state(self, sweep_id: int, state: str, message: str = "") -> None:
         """Move a sweep to a state of SWEEP_STATES, with a sentence for the header.
 
@@ -289,13 +298,13 @@ class Store:
                 )
         return added
 
-    def start_trial(self, trial_id: int, *, worker: str, pid: int | None, at: float) -> None:
+    def start_trial(self, trial_id: int, *, worker: str, pid: int | None, at: float, device: str = "") -> None:
         """Note that a trial runs."""
         with self.write() as (db, change):
             db.execute(
-                f"update trials set state = 'running', worker = ?, pid = ?, started_at = ?, change = ? "
+                f"update trials set state = 'running', worker = ?, device = ?, pid = ?, started_at = ?, change = ? "
                 f"where trial_id = ? and {_UNFINISHED}",
-                (worker, pid, at, change, trial_id),
+                (worker, device, pid, at, change, trial_id),
             )
 
     def add_reports(self, reports: Iterable[Report]) -> None:
@@ -317,12 +326,13 @@ class Store:
         with self.write() as (db, change):
             cursor = db.execute(
                 f"update trials set state = ?, reason = ?, metrics = ?, error = ?, traceback = ?, duration_s = ?, "
-                f"started_at = coalesce(started_at, ?), finished_at = ?, peak_memory_gb = ?, worker = ?, change = ? "
+                f"started_at = coalesce(started_at, ?), finished_at = ?, peak_memory_gb = ?, "
+                f"peak_gpu_memory_gb = ?, worker = ?, change = ? "
                 f"where trial_id = ? and {_UNFINISHED}",
                 (
                     *(trial.state.value, trial.reason, json.dumps(trial.metrics), trial.error, trial.traceback),
-                    *(trial.duration_s, trial.started_at, trial.finished_at, trial.peak_memory_gb, trial.worker),
-                    *(change, trial.trial_id),
+                    *(trial.duration_s, trial.started_at, trial.finished_at, trial.peak_memory_gb),
+                    *(trial.peak_gpu_memory_gb, trial.worker, change, trial.trial_id),
                 ),
             )
             return cursor.rowcount == 1
@@ -331,7 +341,7 @@ class Store:
         """Record a failed or lost attempt and put the trial back to waiting; None when it was final already."""
         with self.write() as (db, change):
             cursor = db.execute(
-                f"update trials set state = 'waiting', attempt = attempt + 1, metrics = '{{}}', pid = null, started_at = null, "
+                f"update trials set state = 'waiting', attempt = attempt + 1, metrics = '{{}}', pid = null, device = '', started_at = null, "
                 f"change = ? where trial_id = ? and {_UNFINISHED}",
                 (change, trial.trial_id),
             )
@@ -419,10 +429,12 @@ class Store:
         at: float | None = self.read(query, sweep_id, verb)[0][0]
         return at
 
-    def close_request(self, request_id: int) -> None:
-        """Note that a request was answered."""
+    def close_request(self, request_id: int, answer: str = "") -> None:
+        """Note that a request was answered; `answer` says why it was refused."""
         with self.write() as (db, _):
-            db.execute("update requests set handled_at = ? where request_id = ?", (time.time(), request_id))
+            db.execute(
+                "update requests set handled_at = ?, answer = ? where request_id = ?", (time.time(), answer, request_id)
+            )
 
 
 def _set_journal(db: sqlite3.Connection, mode: str) -> None:
