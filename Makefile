@@ -16,7 +16,7 @@ demo: $(READY)
 	@$(BIN)/python .ci/demo.py demo
 
 test: check sidebar
-	@bash .ci/chromium
+	@bash .ci/system
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY)

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from ..live import from_notebook
 from . import text
 from .static import failures_to_show, static_html
 
 #: Characters of a value in a row.
 ROW_TEXT = 120
+#: Names a sweep, for pages whose server can read its store: JupyterLab with our extension draws it from there.
+RUN = "application/vnd.jupyter-sweep.run+json"
 
 
 class Handle(Protocol):
@@ -34,6 +38,10 @@ class Handle(Protocol):
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+    def scale(self, n: int) -> None: ...
+
+    def cluster(self) -> dict[str, Any]: ...
 
 
 class Mirror:
@@ -75,11 +83,20 @@ class Mirror:
         """Give the whole, as `Handle.snapshot(0)` does, without reading again."""
         return {**self.state, "columns": self.columns, "rows": [self.rows[n] for n in sorted(self.rows)]}
 
-    def static(self) -> dict[str, str]:
-        """Give the bundle that needs nothing: HTML and plain text."""
+    def static(self, view: str = "") -> dict[str, Any]:
+        """Give the bundle that needs no kernel: where the sweep is, HTML and plain text.
+
+        `view` is the id of the widget that shows it too, for a page that draws it from the server in its place.
+        """
         whole = self.snapshot()
         failures = {number: self.handle.failure(number) for number in failures_to_show(whole)}
-        return {"text/html": static_html(whole, failures), "text/plain": text.static_text(whole)}
+        sweep = whole["sweep"]
+        store = from_notebook(Path(sweep["folder"]).parent)
+        return {
+            RUN: {"store": store, "name": sweep["name"], "version": sweep["version"], "view": view},
+            "text/html": static_html(whole, failures),
+            "text/plain": text.static_text(whole),
+        }
 
 
 def wire_value(encoded: Any, limit: int = ROW_TEXT) -> Any:
@@ -111,6 +128,7 @@ def wire_row(row: Mapping[str, Any], columns: Mapping[str, list[str]]) -> list[A
         row["worker"],
         text.shorten(row["error"] or "", 300),
         row["started_at"],
+        *([row["device"], row["peak_gpu_memory_gb"]] if row.get("device") else []),
     ]
 
 

@@ -2,8 +2,10 @@
 
 **Protocol.** To the page: `full` and `delta` (rows that changed, parts of the head that changed), `detail` (the texts
 of one row), `said` (a sentence), `keep` (put this into the document). From the page: `ready` (send everything), `see`
-(in sight or not), `detail`, `stop`, `pause`, `resume`, `cell` (it could not insert one and shows the code), `kept`. A
-delta names the change it builds on; a page that missed one asks for everything.
+(in sight or not), `workers` (looked at or not: only while they are does the head have them, as `cluster`), `detail`,
+`stop`, `pause`, `resume`, `scale`, `cell` (it could not insert one and shows the code), `kept`. A delta names the
+change it builds on; a page that missed one asks for everything. A page that draws the sweep from the server says
+`drawn`, by a comm of its own: then nothing is sent.
 
 **Commands.** While a loop draws, a click only puts a command into a queue and wakes it, because ipykernel runs
 callbacks in whatever thread has a free shell. ipykernel 7.4 prefers the shell that last sent on the comm, which a cell
@@ -30,13 +32,13 @@ from .mirror import Mirror, wire_head, wire_row
 
 HERE = Path(__file__).parent
 #: The parts of the page's module, in the order in which they are joined.
-PARTS = ("view_words.js", "view_store.js", "view_plot.js", "view_table.js", "view.js")
+PARTS = ("view_words.js", "view_store.js", "view_plot.js", "view_table.js", "view_workers.js", "view.js")
 #: A message goes out at least so often, so that the page can tell a quiet sweep from a dead kernel.
 HEARTBEAT_S = 5.0
 #: Characters of a value in the details of a row.
 DETAIL_TEXT = 20_000
 #: Rows that go out while no page has asked for any: on ipykernel 6 none can ask before the cell has ended.
-UNASKED = 500
+UNASKED = 100
 
 
 class SweepView(anywidget.AnyWidget):
@@ -76,9 +78,12 @@ class SweepView(anywidget.AnyWidget):
         self.kept: bool | None = None
         #: True once a page is there that listens.
         self.asked = False
+        #: True when a page draws the sweep from the server: then this widget has nothing to send.
+        self.drawn = False
         self._on_command = on_command
         self._commands: deque[dict[str, Any]] = deque()
         self._seeing: dict[str, bool] = {}
+        self._looking: set[str] = set()
         self._unsent: set[int] = set()
         self._sent: dict[str, Any] = {}
         self._sent_change, self._sent_at = mirror.change, 0.0
@@ -99,8 +104,10 @@ class SweepView(anywidget.AnyWidget):
         """Read the sweep and send what changed, or a heartbeat when it is due; give whether a row changed."""
         changed = self.mirror.poll()
         self._unsent.update(changed)
-        head = wire_head(self.mirror)
+        head = self._head()
         news = {k: v for k, v in head.items() if k not in ("now", "progress") and self._sent.get(k) != v}
+        if self.drawn and not self.asked:
+            return bool(changed)
         if self._unsent or news or time.monotonic() - self._sent_at > HEARTBEAT_S:
             if self.asked:
                 self._publish("delta", head, news, sorted(self._unsent))
@@ -110,8 +117,13 @@ class SweepView(anywidget.AnyWidget):
 
     def send_all(self) -> None:
         """Send every row, to a page that was not there before."""
-        head = wire_head(self.mirror)
+        head = self._head()
         self._publish("full", head, head, sorted(self.mirror.rows))
+
+    def _head(self) -> dict[str, Any]:
+        """Give all that is not a row; of the workers only while somebody looks, for they change all the time."""
+        head = wire_head(self.mirror)
+        return {**head, "cluster": self.mirror.handle.cluster()} if self._looking else head
 
     def _publish(self, kind: str, head: dict[str, Any], news: dict[str, Any], numbers: list[int]) -> None:
         rows = [wire_row(self.mirror.rows[n], self.mirror.columns) for n in numbers]
@@ -131,6 +143,10 @@ class SweepView(anywidget.AnyWidget):
         self.send({"kind": "keep", "data": self.mirror.static()})
 
     # -- obeying
+
+    def queue(self, command: dict[str, Any]) -> None:
+        """Take a command that came in another way than the widget's, in any thread."""
+        self._received(self, command, None)
 
     def _received(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         """Take a message from a page, in any thread: queue it and say so."""
@@ -152,8 +168,25 @@ class SweepView(anywidget.AnyWidget):
         if self._ended:
             self.keep()
 
+    def _note_drawn(self, _command: Mapping[str, Any]) -> None:
+        self.drawn = True
+
     def _see(self, command: Mapping[str, Any]) -> None:
         self._seeing[command["view"]] = command["visible"]
+
+    def _look(self, command: Mapping[str, Any]) -> None:
+        if command["open"]:
+            self._looking.add(command["view"])
+            self.update()
+        else:
+            self._looking.discard(command["view"])
+
+    def _scale(self, command: Mapping[str, Any]) -> None:
+        n = int(command["n"])
+        self.mirror.handle.scale(n)
+        goes_on = "when the sweep goes on" if self.mirror.ended else "from now on; what runs goes on to its end"
+        self.update()
+        self.say(f"{n} at once {goes_on}")
 
     def _detail(self, command: Mapping[str, Any]) -> None:
         row = self.mirror.rows[command["number"]]
@@ -175,7 +208,10 @@ class SweepView(anywidget.AnyWidget):
 
     _acts: ClassVar[dict[str, Callable[[SweepView, Mapping[str, Any]], None]]] = {
         "ready": _ready,
+        "drawn": _note_drawn,
         "see": _see,
+        "workers": _look,
+        "scale": _scale,
         "detail": _detail,
         "stop": _steer,
         "pause": _steer,

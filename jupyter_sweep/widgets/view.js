@@ -13,6 +13,11 @@ class View {
     this.inner = this.root.appendChild(make("div", "inner"));
     this.header();
     this.progress();
+    this.workers = new Workers(store, this.inner.appendChild(make("div", "workers")), {
+      ask: (open) => store.send({ kind: "workers", view: this.id, open }),
+      order: (n) => this.order("scale", `run ${n} at once`, { n }),
+      show: (row) => this.table.show(row),
+    });
     this.main();
     this.tools();
     this.table = new Table(store, this.inner.appendChild(make("div", "table")), (n) =>
@@ -26,6 +31,7 @@ class View {
     store.views.add(this);
     this.watch();
     this.draw(null); // at once: the view has its height before anybody sees it
+    store.begin();
   }
 
   // -- parts
@@ -37,9 +43,18 @@ class View {
     this.version = title.appendChild(make("span", "dim"));
     this.state = title.appendChild(make("span", "state"));
     this.plan = title.appendChild(bdi("dim", ""));
-    this.dashboard = title.appendChild(make("a", "dashboard"));
+    this.dashboard = title.appendChild(make("a", "more"));
     Object.assign(this.dashboard, { target: "_blank", rel: "noopener noreferrer" });
     this.dashboard.append(icon("link"), "dashboard");
+    this.dashboard.onpointerenter = this.dashboard.onfocus = () => this.find_dashboard();
+    this.dashboard.onclick = (event) => this.open_dashboard(event);
+    this.crew = title.appendChild(make("button", "more"));
+    this.crew.append(icon("workers"), "workers");
+    this.crew.onclick = () => {
+      this.workers.toggle();
+      this.crew.setAttribute("aria-expanded", String(this.workers.open));
+    };
+    this.crew.setAttribute("aria-expanded", "false");
     const buttons = top.appendChild(make("div", "buttons"));
     buttons.setAttribute("role", "group");
     buttons.setAttribute("aria-label", "Sweep");
@@ -122,6 +137,7 @@ class View {
     this.draw_counts(head);
     this.draw_best(head);
     this.draw_foot(head);
+    this.workers.draw();
     this.count();
     this.tick();
     this.plot.draw();
@@ -141,8 +157,7 @@ class View {
     say(this.version, `v${sweep.version}`);
     this.say_state(sweep);
     say(this.plan, `${sweep.algorithm}${pruner} on ${sweep.where}`);
-    this.dashboard.hidden = !/^https?:\/\//.test(sweep.dashboard ?? "");
-    if (!this.dashboard.hidden) this.dashboard.href = sweep.dashboard;
+    this.draw_dashboard(sweep.dashboard ?? "");
     const verb = sweep.state === "paused" || ENDED.has(sweep.state) ? "resume" : "pause";
     if (this.pause.dataset.verb !== verb) {
       this.pause.dataset.verb = verb;
@@ -156,6 +171,33 @@ class View {
     this.pause.hidden = sweep.state === "finished";
     this.stop.hidden = ENDED.has(sweep.state);
     this.cell.disabled = !best?.cell;
+  }
+
+  // Its address: of its own, or on this server, as Dask's configuration may have it.
+  draw_dashboard(address) {
+    this.dashboard.hidden = !/^(https?:\/\/|\/(?!\/))/.test(address);
+    if (this.dashboard.hidden || this.dashboard.dataset.own === address) return;
+    this.dashboard.dataset.own = address;
+    this.dashboard.href = address;
+    this.found = null;
+  }
+
+  find_dashboard() {
+    const own = this.dashboard.dataset.own;
+    this.found ??= reachable(own).then((address) => {
+      if (this.dashboard.dataset.own === own) this.dashboard.href = address;
+      this.found.done = true;
+    });
+    return this.found;
+  }
+
+  // A click that comes before the way is known opens the tab at once, else the browser would block it.
+  open_dashboard(event) {
+    if (this.find_dashboard().done) return;
+    event.preventDefault();
+    const tab = window.open("", "_blank");
+    if (tab) tab.opener = null;
+    this.found.then(() => (tab ? (tab.location = this.dashboard.href) : this.tell("the browser blocked the new tab", true)));
   }
 
   say_state(sweep) {
@@ -266,10 +308,11 @@ class View {
     const took = duration(Math.max(0, Math.round(progress.elapsed_s + since)));
     say(this.clock, `${progress.final.toLocaleString("en")}${wanted} · ${took}${left}`);
     this.bar.setAttribute("aria-valuetext", this.clock.textContent);
-    if (stale) this.tell(`no news from the kernel for ${duration(quiet)}; the sweep itself goes on`, true);
+    if (stale) this.tell(`no news from the ${this.store.source} for ${duration(quiet)}; the sweep itself goes on`, true);
     else if (this.stale) this.tell("");
     this.stale = stale;
     if (!ended) this.table.paint();
+    this.workers.tick();
   }
 
   tell(text, alarm = false) {
@@ -280,8 +323,8 @@ class View {
 
   // -- hands
 
-  order(kind) {
-    if (this.store.send({ kind })) this.busy(kind);
+  order(kind, words = kind, more = {}) {
+    if (this.store.send({ kind, ...more })) this.busy(words);
     else this.tell(`this kernel is gone; run the cell again, or %sweep show ${this.store.head.sweep.name}`, true);
   }
 
@@ -292,7 +335,7 @@ class View {
     if (kind)
       this.late = setTimeout(() => {
         this.busy(null);
-        this.tell(`no answer to ${kind} yet; the kernel may be busy or gone`, true);
+        this.tell(`no answer to ${kind} yet; the ${this.store.source} may be busy or gone`, true);
       }, 8000);
   }
 
@@ -331,6 +374,7 @@ class View {
     if (message.kind === "detail") this.table.answer(message);
     else if (message.kind === "said") {
       this.busy(null);
+      this.workers.answered();
       this.tell(message.text);
     }
   }
@@ -366,7 +410,7 @@ class View {
     // A theme's style sheet comes some time after its name.
     const theme = new MutationObserver(() => [0, 100, 600].forEach((ms) => setTimeout(again, ms)));
     const clock = setInterval(() => {
-      if (!this.store.ended && this.visible) this.tick();
+      if (this.visible && (!this.store.ended || this.workers.open)) this.tick();
     }, 1000);
     window.addEventListener("keydown", keys, true);
     sight.observe(this.root);
@@ -379,6 +423,7 @@ class View {
     this.dispose = () => {
       this.store.views.delete(this);
       see(false);
+      this.workers.dispose();
       for (const observer of [sight, size, theme]) observer.disconnect();
       document.removeEventListener("visibilitychange", looked);
       window.removeEventListener("keydown", keys, true);

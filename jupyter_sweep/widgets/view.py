@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -33,6 +34,8 @@ from .page import SweepView
 __all__ = ["Handle", "Seen", "SweepView", "show", "watch"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+#: The comm by which a page says that it draws a sweep from the server.
+TARGET = "jupyter_sweep"
 #: Seconds between two updates: while things change and somebody looks, and at rest.
 FAST_S, SLOW_S = 0.5, 2.0
 #: Seconds after which the effect of a click is looked for.
@@ -115,8 +118,9 @@ class Live(Face):
         return self.view.wants_cell
 
     def open(self) -> None:
+        _listen(self.view)
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
-        _display({WIDGET: widget, **self.mirror.static()}, self.display_id)
+        _display({WIDGET: widget, **self.mirror.static(self.view.model_id)}, self.display_id)
 
     def draw(self) -> bool:
         self.view.obey()
@@ -152,7 +156,11 @@ class Live(Face):
     async def close(self) -> None:
         """Have the page put the static form into the document, or else replace the output."""
         self.view.kept = None
-        self.view.keep()
+        self.view.obey()
+        if self.view.drawn and not self.view.asked:
+            self.view.kept = False  # the page draws from the server and need not be asked
+        else:
+            self.view.keep()
         end = time.monotonic() + KEEP_S
         while self.view.kept is None and time.monotonic() < end:
             await self.rest(0.2)
@@ -214,6 +222,23 @@ def _close_older(cell_id: str, run: int, view: SweepView) -> None:
         views = []
     if cell_id:
         _shown[cell_id] = (run, [*views, view])
+
+
+_drawable: weakref.WeakValueDictionary[str, SweepView] = weakref.WeakValueDictionary()
+
+
+def _listen(view: SweepView) -> None:
+    """Let pages that draw from the server tell so: they open a comm that names the widget they don't need."""
+    from IPython import get_ipython
+
+    def opened(_comm: object, message: dict[str, Any]) -> None:
+        found = _drawable.get(message["content"]["data"].get("drawn", ""))
+        if found is not None:
+            found.queue({"kind": "drawn"})
+
+    shell: Any = get_ipython()
+    _drawable[view.model_id] = view
+    shell.kernel.comm_manager.register_target(TARGET, opened)
 
 
 def _display(bundle: dict[str, Any], display_id: str, *, again: bool = False) -> None:

@@ -5,12 +5,18 @@ const WIDGET = "application/vnd.jupyter.widget-view+json";
 class Store {
   constructor(model) {
     this.model = model;
+    this.source = model.get("source") ?? "kernel"; // or "server": who has the rows
     this.head = { ...model.get("start") };
     this.views = new Set();
     this.heard = performance.now();
     this.clear();
     model.on("msg:custom", (message) => this.take(message));
-    this.send({ kind: "ready" });
+  }
+
+  // Ask for all rows once there is a view: a page that draws the sweep from the server makes none here.
+  begin() {
+    if (!this.begun) this.send({ kind: "ready" });
+    this.begun = true;
   }
 
   // To the kernel; false when there is none any more, because it was restarted or has ended.
@@ -57,10 +63,11 @@ class Store {
     for (const view of this.views) view.changed(kind === "full" ? null : changed);
   }
 
-  put([n, state, reason, params, metrics, time, attempt, repetition, worker, error, started]) {
+  put([n, state, reason, params, metrics, time, attempt, repetition, worker, error, started, device, gigabytes]) {
     let row = this.rows.get(n);
     if (!row) this.rows.set(n, (row = { n, version: 0 }));
     Object.assign(row, { state, reason, params, time, attempt, repetition, worker, error, started });
+    Object.assign(row, { device, gigabytes: gigabytes ?? undefined });
     row.metrics = metrics.map(metric);
     row.version += 1;
     this.history.put(row);

@@ -85,6 +85,14 @@ class Table {
         show: (r) => String(r.attempt),
       },
       { id: "worker", title: "worker", get: (r) => r.worker, show: (r) => r.worker ?? "" },
+      any((r) => r.device) && { id: "gpu", title: "device", get: (r) => r.device, show: (r) => r.device ?? "" },
+      any((r) => r.gigabytes !== undefined) && {
+        id: "gpumem",
+        title: "device memory",
+        right: true,
+        get: (r) => r.gigabytes,
+        show: (r) => (r.gigabytes === undefined ? "" : bytes(r.gigabytes * 2 ** 30)),
+      },
       any((r) => r.error) && {
         id: "error",
         title: "error",
@@ -116,7 +124,11 @@ class Table {
   layout(changed) {
     const ids = JSON.stringify([this.store.head.columns, this.store.rows.size > 0]);
     const optional = (r) =>
-      (r.error && !this.has("error")) || (r.attempt > 1 && !this.has("try")) || (r.repetition && !this.has("rep"));
+      (r.error && !this.has("error")) ||
+      (r.attempt > 1 && !this.has("try")) ||
+      (r.repetition && !this.has("rep")) ||
+      (r.device && !this.has("gpu")) ||
+      (r.gigabytes !== undefined && !this.has("gpumem"));
     if (ids !== this.ids || !changed || changed.some(optional)) {
       this.ids = ids;
       this.cols = this.columns();
@@ -438,7 +450,7 @@ class Table {
     this.details = this.open === null ? null : make("div", "details");
     this.grid.classList.toggle("tall", this.open !== null);
     if (this.open !== null) {
-      this.details.append(make("div", "dim", "asking the kernel …"));
+      this.details.append(make("div", "dim", `asking the ${this.store.source} …`));
       if (!this.ask(n)) this.answer(this.known(n));
     }
     this.paint();

@@ -18,6 +18,7 @@ const SHAPES = {
   note: "M6 1.5a4.5 4.5 0 1 0 .01 0M6 5.5v3M6 3.6v.2",
   warning: "M6 1.5 11 10.5H1zM6 5v2.5M6 9v.2",
   link: "M4.5 2H2v8h8V7.5M7 2h3v3M10 2 5.5 6.5",
+  workers: "M2 2h8v3H2zM2 7h8v3H2zM4 3.5h.1M4 8.5h.1",
 };
 
 const make = (tag, cls = "", text = undefined) => {
