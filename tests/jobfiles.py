@@ -213,4 +213,4 @@ class Runner:
         self.slot.wake()
 
 
-_TASK_KEYS = {"timeout_s", "memory_gb", "cpus", "seed", "title", "folder"}
+_TASK_KEYS = {"timeout_s", "memory_gb", "cpus", "seed", "title", "folder", "isolation", "grace_s"}

@@ -39,6 +39,16 @@ def test_columns_stand_in_the_promised_order() -> None:
     )
 
 
+def test_the_device_and_its_memory_stand_last_where_trials_have_one_and_a_parameter_keeps_its_name() -> None:
+    trials = [make_trial(0, {"device": "cpu"}), make_trial(1, {"device": "cuda"}, device="0,1", peak_gpu_memory_gb=1.5)]
+    frame = trials_frame(make_sweep(device=Choice("cpu", "cuda")), trials)
+    assert list(frame.columns[-3:]) == ["error", "trial.device", "peak_gpu_memory_gb"]
+    assert list(frame["device"]) == ["cpu", "cuda"]
+    assert list(frame["trial.device"]) == ["", "0,1"]
+    assert frame.loc[1, "peak_gpu_memory_gb"] == 1.5
+    assert "trial.device" not in trials_frame(make_sweep(device=Choice("cpu", "cuda")), trials[:1])
+
+
 def test_rows_are_in_order_of_number_over_a_range_index() -> None:
     frame = trials_frame(make_sweep(lr=Float(0, 1)), [make_trial(n, {"lr": n / 10}) for n in (5, 3, 4)])
     assert list(frame["number"]) == [3, 4, 5]

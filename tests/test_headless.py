@@ -14,6 +14,7 @@ from conftest import end_processes_of
 from faces.labdrive import Browser, chromium
 
 import jupyter_sweep
+from jupyter_sweep.widgets.mirror import RUN
 
 SETUP = "%load_ext jupyter_sweep\nfrom jupyter_sweep import choice, randint, report, uniform"
 SWEEP = "%%sweep kept --min loss -n 12\nx = uniform(-1.0, 1.0)\nk = randint(1, 4)\nloss = x * x + k"
@@ -63,8 +64,9 @@ def outputs(path: Path, cell: int) -> list[nbformat.NotebookNode]:
 @pytest.mark.parametrize("cell", [1, 3], ids=["sweep", "show"])
 def test_an_executed_cell_holds_the_final_result_and_no_widget(executed: Path, cell: int) -> None:
     (output,) = outputs(executed, cell)
-    assert set(output.data) == {"text/html", "text/plain"}
-    for form in output.data.values():
+    assert set(output.data) == {RUN, "text/html", "text/plain"}
+    assert output.data[RUN] == {"store": "sweeps", "name": "kept", "version": 1, "view": ""}
+    for form in (output.data["text/html"], output.data["text/plain"]):
         assert "finished" in form
         assert "12 completed" in form
 

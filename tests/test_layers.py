@@ -23,7 +23,7 @@ NAME = "jupyter_sweep"
 #: From the ground up. `vocabulary` makes parameters of `space`, `jobs` finds them in a cell: steps within one floor.
 FLOORS: list[set[str]] = [
     {"errors", "worker"},
-    {"trial", "space", "plugins"},
+    {"trial", "space", "plugins", "units"},
     {"vocabulary"},
     {"jobs"},
     {"definition", "proposers", "pruners", "executors"},
@@ -32,29 +32,41 @@ FLOORS: list[set[str]] = [
     {"ledger"},
     {"snapshot"},
     {"handle"},
-    {"live"},
+    {"live", "parallel"},
     {"magics", "widgets", "server", "cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 #: Faces may name their own foreign library at the top of a file: they are loaded when it is there already.
 FACES = FLOORS[-2]
 
 #: Foreign library -> the files and folders that may import it.
 DOORS: dict[str, tuple[str, ...]] = {
-    "IPython": ("magics/", "widgets/view.py"),
+    "IPython": ("cli/shell.py", "magics/", "widgets/view.py"),
     "anywidget": ("widgets/page.py",),
+    "asyncssh": ("executors/backends/ssh_link.py",),
     "cloudpickle": ("jobs/pickling.py",),
-    "dask": ("executors/backends/local.py",),
-    "distributed": ("executors/backends/base.py", "executors/remote.py"),
-    "joblib": ("jobs/artifacts.py",),
+    "cryptography": ("executors/backends/jobqueue_script.py",),
+    "dask": ("executors/backends/",),
+    "dask_jobqueue": ("executors/backends/jobqueue_script.py",),
+    "distributed": (
+        "executors/backends/base.py",
+        "executors/backends/jobqueue_script.py",
+        "executors/backends/ssh_agent.py",
+        "executors/remote.py",
+    ),
+    "jupyter_core": ("notation/profiles.py",),
+    "jupyter_server": ("server/extension.py", "server/handlers.py"),
+    "joblib": ("jobs/artifacts.py", "parallel.py"),
     "matplotlib": ("results/canvas.py",),
     "numpy": ("results/",),
-    "optuna": ("proposers/optuna.py",),
+    "optuna": ("proposers/optuna.py", "results/study.py"),
     "pandas": ("results/frame.py",),
     "psutil": ("store/leases.py",),
     "scipy": ("proposers/simple.py",),
     "sqlite3": ("store/",),
-    "traitlets": ("widgets/page.py",),
+    "tornado": ("server/handlers.py",),
+    "traitlets": ("cli/shell.py", "widgets/page.py"),
+    "yaml": ("results/script.py",),
 }
 
 

@@ -30,9 +30,13 @@ VALUES: dict[str, tuple[str, Any]] = {
     "space": ("sp", "sp"),
     "on": ("threads", Spec("threads")),
     "jobs": ("2", 2),
+    "devices": ("0,0,1", ("0", "0", "1")),
     "cpus": ("4", 4.0),
+    "gpus": ("0.5", 0.5),
     "mem": ("8G", 8.0),
     "timeout": ("20m", 1200.0),
+    "grace": ("10s", 10.0),
+    "isolation": ("fork", "fork"),
     "retry": ("2", 2),
     "max-failures": ("5", 5),
     "ignore": ("a,b", ("a", "b")),
@@ -44,6 +48,8 @@ VALUES: dict[str, tuple[str, Any]] = {
 }
 FLAGS = ["grid", "keep-going", "fail-fast", "fresh", "allow-unused", "no-canary", "bg", "dry-run"]
 TARGETS = {"min", "max", "trials"}
+#: Options whose value is read with the help of files.
+FROM_FILES = {"needs"}
 
 
 def messages(line: str, **context: Any) -> list[str]:
@@ -92,7 +98,7 @@ def test_a_bracket_that_is_never_closed_is_an_ordinary_character() -> None:
 
 
 def test_every_option_of_the_table_has_a_field_and_a_value_here() -> None:
-    assert {o.name for o in table.OPTIONS} == {*VALUES, *FLAGS, *TARGETS}
+    assert {o.name for o in table.OPTIONS} == {*VALUES, *FLAGS, *TARGETS, *FROM_FILES}
     assert {o.field for o in table.OPTIONS} - {"min", "max"} <= {f.name for f in dataclasses.fields(Options)}
 
 
@@ -190,7 +196,7 @@ def test_what_is_no_size_is_refused_with_the_units(text: str, hint: str) -> None
 
 
 def test_all_mistakes_of_a_line_are_told_at_once_with_the_line_quoted_once() -> None:
-    line = "digits --minimize loss -n 0 --algo tpee --mem 8 --timeout 5x --gpus 1 x= x y --grid"
+    line = "digits --minimize loss -n 0 --algo tpee --mem 8 --timeout 5x --gpus 1.5 x= x y --grid"
     with pytest.raises(Mistakes) as caught:
         parse_line(line)
     found = caught.value.mistakes
@@ -219,9 +225,7 @@ def test_an_option_of_a_later_release_is_refused_by_name(option: str) -> None:
 
 @pytest.mark.parametrize(
     ("option", "word"),
-    [("algo", w) for w in specs.PLANNED["proposer"]]
-    + [("stop", w) for w in specs.PLANNED["pruner"]]
-    + [("on", w) for w in ("gpu", "ssh:a,b", "slurm", "slurm:cores=4", "tcp://1.2.3.4:8786", "10.0.0.1:8786")],
+    [("algo", w) for w in specs.PLANNED["proposer"]] + [("stop", w) for w in specs.PLANNED["pruner"]],
 )
 def test_a_word_of_a_later_release_is_refused_by_name(option: str, word: str) -> None:
     (said,) = messages(f"--min loss --{option} {word}")
@@ -258,6 +262,14 @@ def test_a_misspelt_word_is_met_with_the_nearest(given: str, meant: str) -> None
         "--on inline --mem 1G",
         "--on inline --jobs 2",
         "--on inline --bg",
+        "--on inline --grace 3s",
+        "--on inline --isolation fork",
+        "--isolation inline --timeout 3s",
+        "--isolation inline --mem 1G",
+        "--isolation inline --grace 3s",
+        "--isolation inline --gpus 1",
+        "--isolation inline --on threads",
+        "--isolation inline --on gpu",
     ],
 )
 def test_options_that_exclude_each_other_are_refused_both_by_name(line: str) -> None:
@@ -303,7 +315,7 @@ def test_numbers_of_numpy_serve_as_keywords() -> None:
 
 
 def test_every_built_in_plug_in_is_taken_by_its_option() -> None:
-    for option, kind in (("algo", "proposer"), ("stop", "pruner"), ("on", "executor")):
+    for option, kind in (("algo", "proposer"), ("stop", "pruner")):
         for name in plugins.names(kind):
             assert getattr(parse_line(f"--min loss --{option} {name}"), option) == Spec(name)
 

@@ -25,7 +25,7 @@ from jupyter_sweep.results.canvas import new_axes, to_png, to_svg
 from jupyter_sweep.results.plots import Plots
 from jupyter_sweep.results.scales import number_scale, parameter_scale
 from jupyter_sweep.space import Choice, Float, Int, Opaque
-from jupyter_sweep.trial import Objective, Report, Trial, TrialState
+from jupyter_sweep.trial import Attempt, Objective, Report, Trial, TrialState
 
 NAMES = ("history", "curves", "parallel", "importance", "slice", "contour", "pareto", "timeline")
 PNG = b"\x89PNG\r\n"
@@ -309,6 +309,17 @@ def test_timeline_has_a_row_a_worker_in_natural_order_and_bars_as_long_as_trials
     assert [t.get_text() for t in ax.get_yticklabels()] == ["local/9", "local/10"]
     spans = sorted((p.get_extents().x0, p.get_extents().x1) for c in ax.collections for p in c.get_paths())
     assert spans == [(0, 8), (10, 18), (20, 25)]
+
+
+def test_timeline_shows_earlier_attempts_where_and_when_they_ran() -> None:
+    trials = [make_trial(0, {}, 1.0, worker="local/1", started_at=10.0, finished_at=18.0, attempt=2)]
+    lost = Attempt(0, 1, "lost", "the worker process died", "local/0", 2.0, 9.0)
+    never = Attempt(1, 1, "lost", "the worker process died", "", None, 9.0)  # it had not begun
+    ax = draw("timeline", make_sweep(), trials, [], attempts=[lost, never])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["local/0", "local/1"]
+    spans = sorted((p.get_extents().x0, p.get_extents().x1) for c in ax.collections for p in c.get_paths())
+    assert spans == [(0, 7), (8, 16)]
+    assert "attempts before (1)" in texts(ax)
 
 
 # -- scales ------------------------------------------------------------------------------------------------------------

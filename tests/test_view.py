@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from jupyter_sweep.errors import SweepError
 from jupyter_sweep.widgets import page
-from jupyter_sweep.widgets.mirror import Mirror
+from jupyter_sweep.widgets.mirror import RUN, Mirror
 from jupyter_sweep.widgets.page import SweepView
 from jupyter_sweep.widgets.view import watch
 
@@ -168,7 +168,7 @@ def test_a_page_opened_after_the_end_gets_everything_and_keeps_the_static_form()
     view.hear(kind="ready")
     assert view.kinds() == ["full", "keep"]
     assert len(view.sent[0]["rows"]) == 9
-    assert sorted(view.sent[1]["data"]) == ["text/html", "text/plain"]
+    assert sorted(view.sent[1]["data"]) == [RUN, "text/html", "text/plain"]
 
 
 def test_a_view_is_watched_while_one_of_its_pages_is_in_sight() -> None:
@@ -259,6 +259,6 @@ def test_where_nobody_watches_there_is_one_output_without_a_widget_and_it_tells_
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": "."}}).execute()
     (output,) = notebook.cells[0].outputs
-    assert sorted(output.data) == ["text/html", "text/plain"]
+    assert sorted(output.data) == [RUN, "text/html", "text/plain"]
     assert "5 of 5 trials" in output.data["text/plain"]
     assert "widgets" not in notebook.metadata

@@ -11,6 +11,7 @@ mirror each other by construction.
 
 from __future__ import annotations
 
+import heapq
 import inspect
 import math
 from typing import Any, ClassVar, Protocol
@@ -51,6 +52,7 @@ class Rule:
         refuse_unknown(self, unknown)
         self._objective = objective
         self._latest: dict[int, float] = {}
+        self._ranked: list[tuple[float, int]] = []  # a heap of (loss, trial): the latest ones, and some that were
         self._attempts: dict[int, int] = {}
         self._final: dict[int, TrialState] = {}
 
@@ -61,11 +63,24 @@ class Rule:
         loss = math.inf if math.isnan(value) else self._objective.sign * value
         state = self._final.get(report.trial_id)
         if state in (None, TrialState.COMPLETED, TrialState.PRUNED):
-            self._latest[report.trial_id] = loss
+            self._note(report.trial_id, loss)
         reason = self._judge(report, loss)
-        if not reason or state is not None or loss <= min(self._latest.values()):
+        if not reason or state is not None or loss <= self._least():
             return ""
         return f"{self.name}: {self._objective.metric}={value:.6g} at step {report.step} {reason}"
+
+    def _note(self, trial_id: int, loss: float) -> None:
+        self._latest[trial_id] = loss
+        heapq.heappush(self._ranked, (loss, trial_id))
+        if len(self._ranked) > 2 * len(self._latest) + 64:
+            self._ranked = [(loss, trial_id) for trial_id, loss in self._latest.items()]
+            heapq.heapify(self._ranked)
+
+    def _least(self) -> float:
+        """Give the least of the latest losses, of which there is one, without a look at all of them."""
+        while self._latest.get(self._ranked[0][1]) != self._ranked[0][0]:
+            heapq.heappop(self._ranked)
+        return self._ranked[0][0]
 
     def finished(self, trial: Trial) -> None:
         if not trial.is_final:

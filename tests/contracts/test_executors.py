@@ -389,8 +389,17 @@ def test_slots_can_be_added(tmp_path: Path) -> None:
                 time.sleep(0.01)
             loss = 1
         """
-        ids = [bench.submit(body)[0] for _ in range(3)]
-        assert {end.state for end in bench.ends(ids).values()} == {"completed"}
+        for _ in range(3):
+            bench.submit(body)
+        states: list[str] = []
+        while len(states) < 3:
+            for end in ends_of(bench.until(lambda found: bool(ends_of(found)))):
+                assert isinstance(end, Finished)
+                if end.state == "cancelled":  # it had not begun when another slot was there
+                    bench.submit(body)
+                else:
+                    states.append(end.state)
+        assert states == ["completed"] * 3
         assert executor.slots == 3
     finally:
         executor.close()
@@ -579,7 +588,6 @@ def test_other_words_are_refused_with_the_way_out(word: str, told: str) -> None:
     assert told in str(caught.value)
 
 
-def test_a_scheduler_that_does_not_answer_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_sweep.executors.backends.existing._CONNECT_S", 1)
-    with pytest.raises(SweepError, match="no Dask scheduler answers there within 1 s"):
+def test_a_scheduler_that_does_not_answer_is_said_with_what_to_do() -> None:
+    with pytest.raises(SweepError, match=r"nobody answers there.*Start a scheduler with `dask scheduler`"):
         DaskExecutor("tcp://127.0.0.1:1")

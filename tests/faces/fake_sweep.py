@@ -11,6 +11,8 @@ import random
 import time
 from typing import Any
 
+from jupyter_sweep.errors import SweepError
+
 TRACEBACK = """Traceback (most recent call last):
   File "<cell digits>", line 12, in <module>
     train_epoch(model, data, opt, lr)
@@ -54,10 +56,11 @@ class FakeSweep:
         metric: str = "acc",
         direction: str = "maximize",
         seed: int = 0,
+        dashboard: str = "http://127.0.0.1:8787/status",
     ) -> None:
         self.name = name
         self.calls: list[str] = []
-        self.hostile = hostile
+        self.hostile, self.dashboard = hostile, dashboard
         self._wanted, self._slots, self._trial_s, self._failing = wanted, slots, trial_s, failing
         self._metric, self._direction = metric, direction
         self._rng = random.Random(seed)
@@ -121,6 +124,38 @@ class FakeSweep:
     def resume(self) -> None:
         self.calls.append("resume")
         self._state = "running"
+
+    def scale(self, n: int) -> None:
+        self.calls.append(f"scale {n}")
+        if n > 64:
+            raise SweepError(f"{n} slots are more than maximum=64 in adapt of the profile.")
+        self._slots = n
+        self._change += 1
+
+    def cluster(self) -> dict[str, Any]:
+        at, running = time.time(), {r["worker"]: r for r in self._rows if r["state"] == "running"}
+        slots = []
+        for worker in sorted({*running, *(f"local/{i}" for i in range(self._slots))}, key=lambda w: int(w[6:])):
+            row = running.get(worker)
+            beyond = int(worker[6:]) >= self._slots
+            held = 0.2 + 0.4 * (hash(worker) % 7) if row else None
+            slots.append(
+                {
+                    "worker": HOSTILE[0] + worker if self.hostile else worker,
+                    "host": HOSTILE[1] if self.hostile else "desk",
+                    "pid": 4000 + int(worker[6:]),
+                    "state": "draining" if beyond else "busy" if row else "idle",
+                    "memory_gb": held,
+                    "peak_gb": held and 1.3 * held,
+                    "device": HOSTILE[0] if self.hostile else str(int(worker[6:]) % 2),
+                    "sweep": self._head()["name"] if row else "",
+                    "number": row["number"] if row else None,
+                    "since": row["started_at"] if row else None,
+                }
+            )
+        idle = None if running else at - 12
+        shown = {"workers": slots, "idle_since": idle, "idle_limit_s": 300.0}
+        return {"at_once": self._slots, "warm": True, **shown}
 
     # -- the pretence -------------------------------------------------------------------------------------------
 
@@ -222,7 +257,7 @@ class FakeSweep:
             "state": self._state,
             "message": HOSTILE[1] if self.hostile else "",
             "where": f"local · {self._slots} slots",
-            "dashboard": "javascript:window.pwned=1" if self.hostile else "http://127.0.0.1:8787/status",
+            "dashboard": "javascript:window.pwned=1" if self.hostile else self.dashboard,
             "objectives": [{"metric": self._metric, "direction": self._direction}],
             "wanted": self._wanted,
             "started_at": self._started,

@@ -60,6 +60,10 @@ def wait_for(what: str, true: Callable[[], Any], timeout_s: float = 30.0) -> Any
     raise AssertionError(f"waited {timeout_s:g} s for {what}")
 
 
+#: Settings with which the kernel's widget draws the outputs, as where the server has no extension of ours.
+WIDGET = {"jupyter-sweep:plugin": {"outputs": False}}
+
+
 class Server:
     """A Jupyter server in `folder`, with nothing but its own configuration.
 

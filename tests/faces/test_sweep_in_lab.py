@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from conftest import end_processes_of
-from faces.labdrive import Browser, Notebook, Server, chromium, wait_for
+from faces.labdrive import WIDGET, Browser, Notebook, Server, chromium, wait_for
 
 from jupyter_sweep import SweepError, sweep
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.trial import TrialState
+from jupyter_sweep.widgets.mirror import RUN
 
 pytestmark = [
     pytest.mark.faces,
@@ -53,7 +54,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
         patch.setenv("JUPYTER_SWEEP_IDLE_S", "60")
-        with Server(folder) as server:
+        with Server(folder, settings=WIDGET) as server:
             yield server
         end_processes_of(folder / "sweeps")
 
@@ -323,7 +324,7 @@ def test_a_reloaded_page_goes_on_and_the_file_is_right_at_the_end(run: Run, brow
     handle = sweep("reloaded")
     wait_for("the stop", lambda: handle.state == "stopped")
     wait_for("the static form", lambda: "text/html" in outputs(notebook)[0].get("data", {}))
-    wait_for("no widget in the file", lambda: sorted(outputs(notebook)[0]["data"]) == ["text/html", "text/plain"])
+    wait_for("no widget in the file", lambda: sorted(outputs(notebook)[0]["data"]) == [RUN, "text/html", "text/plain"])
     wait_for("the kernel", notebook._kernel_idle)
     (notebook.server.folder / "later.ipynb").write_text(json.dumps(notebook.save()))
     later = browser.open(notebook.server, path="later.ipynb")

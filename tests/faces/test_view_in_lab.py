@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faces.labdrive import Browser, Notebook, Server, chromium, wait_for
+from faces.labdrive import WIDGET, Browser, Notebook, Server, chromium, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -19,6 +19,7 @@ pytestmark = [
 
 SETUP = "from faces.fake_sweep import FakeSweep\nfrom jupyter_sweep.widgets.view import show, watch"
 HTML = "text/html"
+RUN = "application/vnd.jupyter-sweep.run+json"
 Run = Callable[[str], Notebook]
 
 
@@ -30,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("lab")) as server:
+    with Server(tmp_path_factory.mktemp("lab"), settings=WIDGET) as server:
         yield server
 
 
@@ -42,7 +43,7 @@ def desk(browser: Browser, lab: Server) -> Iterator[Notebook]:
 
 @pytest.fixture(scope="module")
 def classic(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    with Server(tmp_path_factory.mktemp("classic"), "notebook") as server:
+    with Server(tmp_path_factory.mktemp("classic"), "notebook", WIDGET) as server:
         yield from prepared(browser, server)
 
 
@@ -53,6 +54,12 @@ def prepared(browser: Browser, server: Server) -> Iterator[Notebook]:
     yield notebook
     notebook.js("await panel.sessionContext.shutdown()")
     notebook.close()
+
+
+def settle(notebook: Notebook) -> None:
+    """Wait until the page has all rows and has put the static form into the document: then it draws no more."""
+    notebook.wait_done(0)
+    wait_for("the static form", lambda: sorted(notebook.model()[0]["outputs"][-1]["data"]) == [RUN, HTML, "text/plain"])
 
 
 @pytest.fixture
@@ -181,7 +188,7 @@ def test_at_the_end_the_page_is_live_and_the_file_needs_no_kernel(run: Run, brow
     notebook.page.click(".sweep-view .body .row.failed >> nth=0")
     wait_for("the traceback", lambda: "FloatingPointError" in notebook.page.inner_text(".sweep-view .table"))
     again = copy_of(notebook, browser, "later.ipynb")
-    assert [sorted(output["data"]) for output in again.model()[0]["outputs"]] == [[HTML, "text/plain"]]
+    assert [sorted(output["data"]) for output in again.model()[0]["outputs"]] == [[RUN, HTML, "text/plain"]]
     assert "finished" in again.cell(0).inner_text()
     assert again.cell(0).locator("img").count() == 1
     assert notebook.page.locator(".sweep-view").count() == 1
@@ -215,7 +222,7 @@ def test_nothing_below_moves_while_trials_come_in(run: Run) -> None:
 
 def test_the_table_is_worked_with_keys_and_the_notebook_does_not_hear_them(run: Run) -> None:
     notebook = run("h = FakeSweep(wanted=40, done=40)\nseen = await watch(h)")
-    notebook.wait_done(0)
+    settle(notebook)
     before = sources(notebook)
     notebook.page.focus(".sweep-view .grid")
     for key in ("ArrowDown", "ArrowDown", "a", "b", "x", "Enter"):
@@ -237,7 +244,7 @@ def test_hostile_texts_are_shown_as_text_live_and_static(run: Run, browser: Brow
     notebook.page.click(".sweep-view .body .row.failed >> nth=0")
     notebook.page.wait_for_selector(".sweep-view .details pre")
     assert notebook.page.locator(".sweep-view").evaluate("(view) => view.offsetWidth") < 1100
-    notebook.wait_done(0)
+    settle(notebook)
     again = copy_of(notebook, browser, "hostile.ipynb")
     assert "<script>window.pwned=1</script>" in again.cell(0).inner_text()
     assert [page.evaluate("window.pwned") for page in (notebook.page, again.page)] == [None, None]
@@ -275,7 +282,7 @@ def test_notebook_7_has_the_same_view(classic: Notebook) -> None:
     wait_for("the new cell", lambda: len(sources(classic)) == 3)
     press(classic, "Stop")
     classic.wait_done(0)
-    assert sorted(classic.save()["cells"][0]["outputs"][0]["data"]) == [HTML, "text/plain"]
+    assert sorted(classic.save()["cells"][0]["outputs"][0]["data"]) == [RUN, HTML, "text/plain"]
     assert classic.page.locator(".sweep-view .body .row").count() > 10
 
 
