@@ -76,6 +76,7 @@ ACTIVE_STATES = ("queued", "running")
 class Sweep:
     """One version of a sweep. `sweep_id` is the store's key (0: not stored yet); `version` counts from 1 per name.
 
+    `log` names the trackers that its trials are passed on to, `notify` is the command or URL that hears of its end.
     `created_at` is when the version began, `taken_up_at` when a cell or call asked for it last; UTC seconds.
     """
 
@@ -100,6 +101,8 @@ class Sweep:
     taken_up_at: float = field(default_factory=time.time)
     notebook: str = ""
     line: str = ""
+    log: tuple[str, ...] = ()
+    notify: str = ""
 
     @property
     def objective(self) -> Objective:
@@ -113,7 +116,7 @@ class Sweep:
         for name in ("job", "proposer", "pruner", "executor", "budget", "resources"):
             data[name] = asdict(data[name])
         data["objectives"] = [asdict(o) for o in self.objectives]
-        data["tags"] = list(self.tags)
+        data["tags"], data["log"] = list(self.tags), list(self.log)
         return data
 
     @classmethod
@@ -126,7 +129,7 @@ class Sweep:
             allowed = {f.name for f in fields(kind)}
             values[name] = kind(**{k: v for k, v in values[name].items() if k in allowed})
         values["objectives"] = tuple(Objective(**o) for o in values["objectives"])
-        values["tags"] = tuple(values.get("tags", ()))
+        values["tags"], values["log"] = tuple(values.get("tags", ())), tuple(values.get("log", ()))
         values["resources"] = replace(values["resources"], devices=tuple(values["resources"].devices))
         job = values["job"]
         values["job"] = replace(job, captures=tuple(job.captures), warnings=tuple(job.warnings))

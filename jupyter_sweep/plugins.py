@@ -27,6 +27,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "median": "jupyter_sweep.pruners.rules:Median",
         "asha": "jupyter_sweep.pruners.halving:Asha",
     },
+    "tracker": {
+        "mlflow": "jupyter_sweep.trackers.mlflow:Mlflow",
+        "tb": "jupyter_sweep.trackers.tensorboard:TensorBoard",
+        "wandb": "jupyter_sweep.trackers.wandb:Wandb",
+    },
     "executor": {
         "inline": "jupyter_sweep.executors.inline:Inline",
         "local": "jupyter_sweep.executors.dask:DaskExecutor",
@@ -45,7 +50,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 
 def names(kind: str) -> list[str]:
-    """Give all known names of a kind ("proposer", "pruner", "executor"), built in and from other packages."""
+    """Give all known names of a kind (a key of BUILT_IN), built in and from other packages."""
     return sorted({*BUILT_IN[kind], *_from_others(kind)})
 
 

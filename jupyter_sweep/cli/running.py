@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import Mistake, Mistakes, SweepError
+from ..notation import cells, overrides, table
 from ..notation import options as notation
-from ..notation import overrides, table
+from ..notation.cells import Cell
 from ..notation.overrides import Piece
-from . import cells, folders, script, shell
+from . import folders, script, shell
 from .borrowed import Borrowed
-from .cells import Cell
 from .progress import Progress, ProgressView
 
 #: Files of the older systems.

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import SweepError
+from ..notation.cells import Cell
 from .borrowed import Borrowed
-from .cells import Cell
 
 
 def run(cells: Iterable[Cell], borrowed: Borrowed, view: Any) -> BaseException | None:

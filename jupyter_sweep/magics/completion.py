@@ -1,5 +1,7 @@
 """Tab on a `%%sweep` or `%sweep` line: options and their words, metrics and parameters of the body, verbs, sweep names.
 
+Within ``--algo tpe(`` and ``--stop asha(`` it gives the options of that plug-in, after ``opt=`` the items of a choice.
+
 IPython asks a matcher with the whole cell, so that the names of the body below the line are at hand; they are read with
 a pattern, because a cell that is being written seldom parses. Where Python is written on the line (`--space`, the value
 of `name=`), IPython's own completion is left alone.
@@ -7,19 +9,23 @@ of `name=`), IPython's own completion is left alone.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from .. import live
+from .. import live, plugins
 from ..errors import StoreError
 from ..notation import table
+from ..results import export
 from . import verbs
 
 _LINE = re.compile(r"\s*(%%?)sweep\s(.*)", re.DOTALL)
 _ASSIGNED = re.compile(r"^[ \t]*([^\W\d]\w*)[ \t]*=(?!=)", re.MULTILINE)
+_INSIDE = re.compile(r"--(algo|stop)(?:=|\s+)[\"']?([\w-]+)\(([^()]*)$")
 _REPORTED = re.compile(r"\breport\(([^)]*)\)")
 
 Matcher = Callable[[CompletionContext], SimpleMatcherResult]
@@ -40,8 +46,8 @@ def matcher(folder: Callable[[], Path]) -> Matcher:
         words = _on_cell_line(found[2], body) if is_cell else _on_line(found[2], folder())
         if words is None:
             return {"completions": []}
-        fragment = re.split(r"[\s,]", found[2])[-1]
-        fragment = fragment.rpartition("=")[2] if fragment.startswith("--") else fragment
+        fragment = re.split(r"[\s,(\"']", found[2])[-1]
+        fragment = fragment.rpartition("=")[2] if re.match(r"--|[^\W\d]\w*=", fragment) else fragment
         matching = [SimpleCompletion(word, type="sweep") for word in words if word.startswith(fragment)]
         return {"completions": matching, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
@@ -50,15 +56,40 @@ def matcher(folder: Callable[[], Path]) -> Matcher:
 
 def _on_cell_line(text: str, body: str) -> Iterable[str] | None:
     """Give the words that may stand at the end of what follows `%%sweep`; None where Python is written."""
+    inside = _INSIDE.search(text)
+    if inside is not None:
+        return _of_plugin({"algo": "proposer", "stop": "pruner"}[inside[1]], inside[2], inside[3])
     *before, word = re.split(r"\s+", text)
     spelled, equals, _ = word.partition("=")
     option = table.BY_SPELLING.get(spelled if equals else before[-1] if before else "")
     if option is not None and not option.is_flag:
         return _values(option, body)
     if equals:
-        return None
+        return _items(spelled, body)
     options = [f"--{o.name}" for o in table.OPTIONS if o.several or not set(o.spellings) & set(before)]
     return options if word.startswith("-") else [*options, *(f"{name}=" for name in _ASSIGNED.findall(body))]
+
+
+def _of_plugin(kind: str, name: str, given: str) -> Iterable[str] | None:
+    """Give the options of a plug-in that are not given yet; None behind the sign of equality."""
+    if re.search(r"=\s*[^,\s]*$", given):
+        return None
+    if name not in plugins.names(kind):
+        return []
+    named = inspect.signature(plugins.load(kind, name)).parameters.values()
+    there = re.findall(r"(\w+)\s*=", given)
+    return [f"{p.name}=" for p in named if p.kind is p.KEYWORD_ONLY and p.name not in ("seed", *there)]
+
+
+def _items(name: str, body: str) -> list[str] | None:
+    """Give what a choice of the body may be pinned to, as the line takes it; None where that can't be read."""
+    found = re.search(rf"^[ \t]*{re.escape(name)}[ \t]*=[ \t]*(?:choice|ordinal)(\([^()\n]*\))", body, re.MULTILINE)
+    try:
+        call = ast.parse(f"f{found[1]}", mode="eval").body if found else None
+        values = [ast.literal_eval(item) for item in call.args] if isinstance(call, ast.Call) else []
+    except (SyntaxError, ValueError):
+        return None
+    return [text for text in (str(value) for value in values) if not re.search(r"[\s\"'\\]", text)] or None
 
 
 def _values(option: table.Option, body: str) -> Iterable[str] | None:
@@ -74,7 +105,11 @@ def _on_line(text: str, folder: Path) -> Iterable[str]:
     if not before:
         return verbs.NAMES
     named = before[0] in verbs.BY_NAME and "NAME" in verbs.BY_NAME[before[0]].usage
-    return _names(folder) if len(before) == 1 and named else verbs.flags(before[0])
+    if before[-1] == "--to" or re.search(r"\s--to=\S*$", text):
+        return list(export.KINDS)
+    places = verbs.BY_NAME[before[0]].usage.split() if named else []
+    is_name = len(before) <= len(places) and places[len(before) - 1].strip("[]") == "NAME"
+    return _names(folder) if is_name else verbs.flags(before[0])
 
 
 def _names(folder: Path) -> list[str]:

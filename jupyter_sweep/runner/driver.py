@@ -25,7 +25,7 @@ from ..errors import SweepError
 from ..executors.base import Executor, SchedulerGone
 from ..store import folder, leases
 from ..store.sqlite import Request, Store
-from . import launch
+from . import beside, launch
 from .loop import Loop
 from .outage import outlast
 from .resume import release_orphans
@@ -152,6 +152,8 @@ class Driver:
             del self.loops[sweep_id]
         self.store.set_state(sweep_id, "failed", f"{type(error).__name__}: {error}"[:2000])
         leases.release(self.store, sweep_id)
+        if loop is not None:
+            beside.notify(self.store, loop.sweep, loop.launch)
 
     def _pass_on_events(self) -> None:
         events = self.executor.events(BUSY_WAIT_S if self.loops else IDLE_WAIT_S)
@@ -262,6 +264,7 @@ def _give_up(store: Store, key: str, error: Exception) -> None:
     for request in store.open_requests(key):
         store.set_state(request.sweep_id, "failed", f"{type(error).__name__}: {error}"[:2000])
         store.close_request(request.request_id)
+        beside.notify(store, store.sweep(request.sweep_id), request.args.get("launch", ""))
 
 
 def _executor(options: dict[str, Any]) -> Executor:

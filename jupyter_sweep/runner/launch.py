@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +22,8 @@ from ..errors import SweepError
 from ..store import folder, leases
 from ..store.sqlite import Store
 from . import inline
+from .detached import detach, with_package
 
-#: How long a new driver may take to enter itself in the store.
-START_S = 60.0
 #: How long a driver waits for work where the environment doesn't say.
 IDLE_S = 300.0
 
@@ -155,23 +153,7 @@ def ensure_driver(
     leases.refuse_second_host(store)
     if leases.live_driver(store, key) is not None:
         return
-    log = log_path(store.home, key)
-    folder.make_private(log.parent)
     place = {"word": executor.name, "options": executor.options}
     options = json.dumps({"home": str(store.home), "key": key, "slots": slots, **place})
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    own = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
-    python, env = other or (sys.executable, own)
-    command = [python, "-m", "jupyter_sweep.runner.driver", options]
-    with open(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as output:
-        subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "sh", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-            env=env,
-            check=True,
-            timeout=START_S,
-        )
+    python, env = other or (sys.executable, with_package(os.environ))
+    detach([python, "-m", "jupyter_sweep.runner.driver", options], log=log_path(store.home, key), env=env)

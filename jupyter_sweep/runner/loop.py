@@ -21,7 +21,7 @@ from ..space.codec import encode
 from ..store import folder
 from ..store.sqlite import NewTrial, Store
 from ..trial import Report, Trial, TrialState
-from . import limits
+from . import beside, limits
 from .choosing import Chooser
 from .resume import missing_repetitions, new_trials, note_final, rebuild, tell
 
@@ -59,12 +59,14 @@ class Loop:
         self._canary: tuple[int, float] | None = None
         self._take_up(sweep)
         store.set_state(sweep.sweep_id, "running")
+        beside.follow(store, sweep, launch)
 
     def redefine(self, sweep: Sweep) -> None:
         """Take up a changed definition (more trials, other ranges, another algorithm); what runs goes on."""
         self._chooser.close()
         self._take_up(sweep)
         self.recall_excess()
+        beside.follow(self.store, sweep, self.launch)
 
     def _take_up(self, sweep: Sweep) -> None:
         self.sweep = sweep
@@ -372,6 +374,9 @@ class Loop:
         self.ended = True
         self.store.set_state(self.sweep.sweep_id, state, message)
         self.close()
+        beside.follow(self.store, self.sweep, self.launch)  # where the one from the beginning died
+        if state != "paused":
+            beside.notify(self.store, self.sweep, self.launch)
 
 
 def _names_no_metric(event: Event) -> bool:

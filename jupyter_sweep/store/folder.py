@@ -12,6 +12,7 @@ renamed, so that a reader never sees half of one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,8 @@ from ..errors import StoreError
 from ..worker.context import CHECKPOINT
 
 DATA, DRIVER, STAGES = ".data", ".driver", ".stages"
+#: Files of one trial that are named at most.
+MOST_SAVED = 200
 _MAX_NAME = 96
 _LOG_TAIL = 1_000_000
 _YOUNG_S = 3600.0
@@ -127,6 +130,17 @@ def read_log(path: Path, limit: int = _LOG_TAIL) -> str:
     if size <= limit:
         return text
     return f"... {size - limit:,} bytes before this are left out; the whole log: {path}\n{text}"
+
+
+def saved(path: Path) -> list[tuple[str, int]]:
+    """Give the files that a trial saved, by their path in its folder with their size; at most MOST_SAVED, by name."""
+    own = {"params.json", "metrics.json", "log.txt"}
+    found = []
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a running trial writes aside and renames
+            if file.is_file() and not file.is_symlink() and file.relative_to(path).as_posix() not in own:
+                found.append((file.relative_to(path).as_posix(), file.stat().st_size))
+    return sorted(found)[:MOST_SAVED]
 
 
 def remove_tree(folder: Path) -> None:

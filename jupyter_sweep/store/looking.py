@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..trial import Attempt
+from ..trial import Attempt, Report
 from .sqlite import Store
 
 
@@ -40,3 +40,9 @@ def attempts(store: Store, sweep_id: int) -> list[Attempt]:
         "from attempts a join trials t using (trial_id) where t.sweep_id = ? order by a.ended_at"
     )
     return [Attempt(*row) for row in store.read(query, sweep_id)]
+
+
+def reports_of(store: Store, trial_id: int) -> list[Report]:
+    """Give all reports of one trial in order of arrival."""
+    query = "select trial_id, step, metrics, reported_at, attempt from reports where trial_id = ? order by report_id"
+    return [Report(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in store.read(query, trial_id)]

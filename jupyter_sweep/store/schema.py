@@ -113,4 +113,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "alter table trials add column device text not null default ''",
         "alter table trials add column peak_gpu_memory_gb real",
     ),
+    (  # what a tracker has of a trial already (its name over there, the newest report), and what went wrong beside a sweep
+        """create table passed_on (
+            tracker text not null,
+            trial_id integer not null references trials (trial_id) on delete cascade,
+            run text not null,
+            report_id integer not null,
+            ended integer not null,
+            primary key (tracker, trial_id)
+        ) without rowid""",
+        "create index passed_on_by_trial on passed_on (trial_id)",
+        """create table said (
+            sweep_id integer not null references sweeps (sweep_id) on delete cascade,
+            source text not null,
+            text text not null,
+            primary key (sweep_id, source)
+        ) without rowid""",
+    ),
 )

@@ -32,6 +32,12 @@ class Cell:
         found = _of_sweep(self.source)
         return None if found is None else found[1]
 
+    @property
+    def body(self) -> str:
+        """What stands below the `%%sweep` line; all of a cell without one."""
+        found = _of_sweep(self.source)
+        return self.source if found is None else "\n".join(self.source.split("\n")[found[0] + 1 :])
+
     def with_line(self, line: str) -> Cell:
         """Give the cell with another line; a cell without one as it is."""
         found = _of_sweep(self.source)
