@@ -118,6 +118,24 @@ def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handl
     return handle
 
 
+def begin_from_form(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handle:
+    """Start the sweep of a cell that stands in no notebook, and give its handle.
+
+    Raises
+    ------
+    SweepError
+        For mistakes, and for options that only a cell of its own can follow.
+    """
+    prepared = prepare(shell, line, body, folder=folder)
+    if prepared.options.dry_run or prepared.sweep.executor.name == "inline":
+        option = "--dry-run" if prepared.options.dry_run else "--on inline"
+        raise SweepError(f"{option} needs a cell to run in: insert the cell and run it")
+    handle = _start(prepared, folder)
+    if prepared.options.output:
+        shell.user_ns[prepared.options.output] = handle
+    return handle
+
+
 def _start(prepared: Prepared, folder: Path) -> Handle:
     options, sweep = prepared.options, prepared.sweep
     try:

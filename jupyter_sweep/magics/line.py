@@ -15,7 +15,7 @@ from ..handle import Handle
 from ..notation import units, words
 from ..results import export
 from ..store.sqlite import Store
-from . import clean, clusters, dry_run, frontend, replay, verbs, workers
+from . import check, clean, clusters, compare, dry_run, forms, frontend, questions, replay, verbs, workers
 from .view import View
 
 
@@ -182,9 +182,14 @@ _DO: dict[str, Callable[[Tools, list[str], set[str]], None]] = {
     "resume": _resume,
     "wait": _wait,
     "export": _export,
+    "compare": compare.show,
+    "check": check.check,
     "replay": _replay,
     "dry-run": _dry_run,
     "drop": _drop,
+    "form": forms.show,
+    "config": forms.config,
+    "init": questions.ask,
     "clusters": clusters.show,
     "workers": workers.show,
     "scale": workers.scale,

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..definition import Sweep
 from ..errors import Mistake, Mistakes, SweepError
 from ..jobs.base import JobRef
-from ..jobs.cell import CellJob, parse_cell
+from ..jobs.cell import CellJob, check_cell, parse_cell
 from ..notation import options as notation
 from ..notation.options import Options
 from ..space.space import Space
@@ -62,6 +62,42 @@ def prepare(shell: InteractiveShell, line: str, body: str, *, folder: Path) -> P
         line=line.strip(),
     )
     return Prepared(options, sweep, job)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What can be said of a cell that is not run: its mistakes; where they leave one, its space; its options."""
+
+    mistakes: tuple[Mistake, ...]
+    space: Space | None
+    options: Options
+
+
+def check(shell: InteractiveShell, line: str, body: str) -> Checked:
+    """Give the mistakes of a cell that is being written, as `prepare` finds them, without capturing anything.
+
+    Only what can't be pickled is left to the start.
+    """
+    options, mistakes = notation.read_line(line, namespace=shell.user_ns, metrics=metrics_of(shell, body))
+    space = None
+    try:
+        space = check_cell(
+            body,
+            shell.user_ns,
+            pins=options.pins,
+            space=_space(options.space, shell.user_ns),
+            ignore=options.ignore,
+            allow_unused=options.allow_unused,
+            targets=options.targets,
+            transform=shell.transform_cell,
+        )
+    except Mistakes as error:
+        mistakes += error.mistakes
+    except SweepError as error:
+        mistakes.append(Mistake(str(error), line=1))
+    if space is not None:
+        mistakes += notation.refusals(options, space)
+    return Checked(tuple(sorted(mistakes, key=lambda m: m.line or 0)), space, options)
 
 
 def metrics_of(shell: InteractiveShell, body: str) -> list[str]:

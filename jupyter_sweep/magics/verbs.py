@@ -25,6 +25,9 @@ VERBS = (
     Verb("show", "NAME", "the table of a sweep, as its cell shows it"),
     Verb("log", "NAME NUMBER", "what a trial printed"),
     Verb("best", "NAME", "a cell of plain assignments with the best configuration, inserted below"),
+    Verb("form", "[NAME]", "a form of a sweep, of the sweep above, or a new one: parameters, options, the cell itself"),
+    Verb("config", "", "an editor of sweeps.toml: defaults of the options, places to run"),
+    Verb("init", "", "questions, one after another, that end in a cell: target, parameters, algorithm, where"),
     Verb("stop", "NAME", "start no more trials and cancel those that run"),
     Verb("pause", "NAME", "start no more trials; those that run go on to their end"),
     Verb("resume", "NAME", "go on with a paused, stopped or interrupted sweep"),
@@ -34,6 +37,16 @@ VERBS = (
         "NAME [PATH] [--to=KIND]",
         "write a sweep to a file; KIND is csv, parquet, jsonl, html, yaml, py or optuna (default: as PATH ends)",
         ("--to=",),
+    ),
+    Verb(
+        "compare",
+        "NAME [NAME]",
+        "two sweeps side by side, or the last two versions of one: results, settings, code; NAME@2 is version 2",
+    ),
+    Verb(
+        "check",
+        "[NOTEBOOK]",
+        "the mistakes of all %%sweep cells of a saved notebook, as they would run here and now; starts nothing",
     ),
     Verb("replay", "NAME NUMBER", "run a trial's body in this kernel, with its parameters and its seed"),
     Verb("dry-run", "NAME", "what resuming a sweep would run; nothing is started"),
@@ -52,8 +65,7 @@ VERBS = (
 )
 #: Verbs of the public contract that this release has not.
 PLANNED = (
-    "compare", "debug", "load", "form", "check", "config", "rename",
-    "enter", "init",
+    "debug", "load", "rename", "enter",
 )  # fmt: skip
 
 BY_NAME = {verb.name: verb for verb in VERBS}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from ..handle import Handle
 
@@ -39,4 +40,12 @@ class View(Protocol):
         each
             Called before each look; a sentence that it gives is shown.
         """
+        ...
+
+    def form(self, source: str, notebook: Any, *, look: str | None) -> None:
+        """Show the form of a cell; `notebook` is a `forms.Notebook`, `look` as `SweepForm` has it."""
+        ...
+
+    def config(self, path: Path) -> None:
+        """Show the editor of a `sweeps.toml`."""
         ...

@@ -76,6 +76,8 @@ class Options:
     output: str = ""
     tag: tuple[str, ...] = ()
     note: str = ""
+    log: tuple[str, ...] = ()
+    notify: str = ""
     dry_run: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -238,6 +240,8 @@ def build(options: Options, *, name: str, space: Space, job: JobRef, notebook: s
         canary=not options.no_canary and options.proposer.name not in NO_CANARY,
         tags=options.tag,
         note=options.note,
+        log=tuple(dict.fromkeys(options.log)),
+        notify=options.notify,
         notebook=notebook,
         line=line,
     )

@@ -145,6 +145,11 @@ def over_keywords(given: Mapping[str, Any], extra: Sequence[Piece]) -> dict[str,
     return result
 
 
+def rivals(name: str) -> frozenset[str]:
+    """Give the options that an option takes the place of, by long name, itself among them."""
+    return frozenset({name}).union(*(group for group in _ONE_OF if name in group))
+
+
 def _hidden(extra: Sequence[Piece]) -> set[tuple[str, str]]:
     hidden = {(piece.kind, piece.name) for piece in extra}
     for group in _ONE_OF:

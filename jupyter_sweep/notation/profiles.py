@@ -30,6 +30,8 @@ from ..executors import clusters
 from .needs import FACTS, Facts, facts
 
 FILE = "sweeps.toml"
+#: What the file may hold; `defaults` is the other module's.
+TABLES = ("profiles", "defaults")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _SECRET = re.compile(r"(^|_)(password|passwd|passphrase|secret|token|credentials|api_?key|access_?key)($|_)", re.I)
 
@@ -89,14 +91,24 @@ def read(path: Path) -> tuple[dict[str, Profile], list[Mistake]]:
     """Give the profiles of a file and all mistakes in it."""
     try:
         text = path.read_text(encoding="utf-8")
-        data = _parsed(text)
-    except (OSError, ValueError) as error:  # ValueError: no TOML, no UTF-8
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8
+        return {}, [Mistake(f"{path} can't be read: {error}")]
+    return check(text, path)
+
+
+def check(text: str, path: Path) -> tuple[dict[str, Profile], list[Mistake]]:
+    """Give the profiles of a file's text and all mistakes in it."""
+    try:
+        data = parsed(text)
+    except ValueError as error:
         return {}, [Mistake(f"{path} can't be read: {error}")]
     tables = data.get("profiles", {})
     if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
         return {}, [Mistake(f"{path}: profiles are tables of their own", fix='write [profiles.lab], then on = "..."')]
     unknown = [
-        f"has [profiles.NAME] only, got {key!r}.{suggest(key, ['profiles'])}" for key in data if key != "profiles"
+        f"has [profiles.NAME] and [defaults] only, got {key!r}.{suggest(key, TABLES)}"
+        for key in data
+        if key not in TABLES
     ]
     mistakes = [Mistake(f"{path} {said}") for said in unknown]
     found = {}
@@ -107,7 +119,15 @@ def read(path: Path) -> tuple[dict[str, Profile], list[Mistake]]:
     return found, mistakes
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def tables(path: Path) -> Mapping[str, Any]:
+    """Give a file as it is parsed; nothing of one that can't be read, which `load` tells."""
+    try:
+        return parsed(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def parsed(text: str) -> dict[str, Any]:
     name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
     loads: Callable[[str], dict[str, Any]] = importlib.import_module(name).loads
     return loads(text)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import Mistake, SweepError, suggest
+from ..errors import Mistake, Mistakes, SweepError, suggest
 from ..trial import Objective
-from . import specs, table
+from . import defaults, overrides, specs, table
 from .clashes import clashes
 
 
@@ -218,12 +218,32 @@ class Reader:
     def finish(self, metrics: Sequence[str]) -> dict[str, Any]:
         """Give the fields of `Options`, after noting what does not go together and a missing target."""
         self._strays()
+        self._defaults()
         self._choose_place()
         for message in clashes(self._given, self.values, self.spell):
             self.wrong(message)
         if not self.objectives and not self._target_tried:
             self._no_target(metrics[0] if metrics else "loss")
         return {**self.values, "objectives": tuple(self.objectives), "pins": self.pins}
+
+    def _defaults(self) -> None:
+        """Take the user's defaults in, but for those that what was given excludes, one way or the other."""
+        try:
+            found = defaults.load()
+        except Mistakes as error:
+            self.mistakes += error.mistakes
+            return
+        for name, text in found.items():
+            option = table.BY_FIELD[name.replace("-", "_")]
+            rivals = {*overrides.rivals(name), *(["needs"] if name == "on" else [])}
+            if {rival.replace("-", "_") for rival in rivals} & self._given:
+                continue
+            before = list(clashes(self._given, self.values, self.spell))
+            kept, values, mistakes = set(self._given), dict(self.values), len(self.mistakes)
+            self.give(option, f"{self.spell(name)} of [defaults]", text)
+            clash = len(list(clashes(self._given, self.values, self.spell))) > len(before)
+            if clash and len(self.mistakes) == mistakes:
+                self._given, self.values = kept, values
 
     def _choose_place(self) -> None:
         """Take the profile that has what `--needs` says, unless the place is given and wrong already."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from .. import plugins
 from ..definition import Spec
@@ -17,6 +19,7 @@ from ..errors import SweepError, suggest
 from ..executors import clusters
 from ..space.parameter import Choice
 from ..space.space import Space
+from ..trackers import base
 from ..trial import Objective
 from . import demands, profiles
 from . import needs as requirements
@@ -56,6 +59,49 @@ def parse(kind: str, text: str) -> Spec:
     options = _options(name, match[2])
     _check(kind, name, options)
     return Spec(name, options)
+
+
+def trackers(text: str) -> tuple[str, ...]:
+    """Give the trackers of a list with commas.
+
+    Raises
+    ------
+    SweepError
+        For all unknown names and all missing packages of the list.
+    """
+    known, found, wrong = plugins.names("tracker"), [name.strip() for name in text.split(",")], []
+    for name in found:
+        if name not in known:
+            wrong.append(f"{name!r} is no tracker.{suggest(name, known)}")
+            continue
+        try:
+            base.refuse_missing(name)
+        except SweepError as error:
+            wrong.append(str(error).removeprefix("--log "))
+    if wrong:
+        raise SweepError(" ".join(wrong))
+    return tuple(found)
+
+
+def hearer(text: str) -> str:
+    """Give the command or the address of `--notify`.
+
+    Raises
+    ------
+    SweepError
+        For an address without a host, and a command that no shell could read.
+    """
+    if re.match(r"[a-z]+://", text):
+        if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+            raise SweepError("wants a command, or an address such as https://HOST/PATH")
+        return text
+    try:
+        given = shlex.split(text)
+    except ValueError as error:
+        raise SweepError(f"can't read the command {text!r}: {error}") from None
+    if not given:
+        raise SweepError("wants a command or an http(s) address, got an empty text")
+    return text
 
 
 def where(text: str) -> Spec:

@@ -218,11 +218,16 @@ OPTIONS: tuple[Option, ...] = (
     Option("output", "VAR", "Bind the handle of the sweep to VAR.", OUTCOME, identifier, short="o", on_line_only=True),
     Option("tag", "T", "A tag; may be given again.", OUTCOME, filled, several=True),
     Option("note", "TEXT", "A sentence to remember.", OUTCOME, filled),
+    Option("log", "LIST", "Pass each trial on to mlflow, tb (TensorBoard) or wandb (Weights & Biases), as a run with"
+           " its parameters, metrics and files: mlflow,tb.", OUTCOME, specs.trackers, several=True,
+           allowed=_known("tracker")),
+    Option("notify", "WHOM", "At the end run a command, with a summary as JSON on its input and in $SWEEP_NAME,"
+           " $SWEEP_STATE, $SWEEP_BEST, or POST it to an http(s) address.", OUTCOME, specs.hearer),
     Option("dry-run", "", "Show what would run; start and write nothing.", OUTCOME, on_line_only=True),
 )  # fmt: skip
 
 #: Options of the public contract that this release has not; they are refused by name.
-PLANNED = ("log", "shell", "parse", "budget", "eta", "after")
+PLANNED = ("shell", "parse", "budget", "eta", "after")
 
 BY_FIELD = {option.field: option for option in OPTIONS}
 BY_SPELLING = {spelling: option for option in OPTIONS for spelling in option.spellings}

@@ -24,17 +24,27 @@ def split(line: str) -> list[str]:
     SweepError
         When a quote is never closed or a backslash ends the line.
     """
-    words: list[str] = []
+    return [word for word, _, _ in located(line)]
+
+
+def located(line: str) -> list[tuple[str, int, int]]:
+    """Give the words of a line, each with where its text begins and ends there; raises as `split` does.
+
+    >>> located("-n 20 'a b'")
+    [('-n', 0, 2), ('20', 3, 5), ('a b', 6, 11)]
+    """
+    words: list[tuple[str, int, int]] = []
     word: str | None = None
-    at = 0
+    at = start = 0
     while at < len(line):
         char = line[at]
         end = _closing(line, at) if char in _PARTNER and _may_open(word) else None
         if char.isspace():
             if word is not None:
-                words.append(word)
+                words.append((word, start, at))
             word, at = None, at + 1
             continue
+        start = at if word is None else start
         if end is not None:
             piece, at = line[at : end + 1], end + 1
         elif char in "'\"":
@@ -44,7 +54,7 @@ def split(line: str) -> list[str]:
         else:
             piece, at = char, at + 1
         word = (word or "") + piece
-    return words if word is None else [*words, word]
+    return words if word is None else [*words, (word, start, at)]
 
 
 def _may_open(word: str | None) -> bool:
