@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -69,6 +70,7 @@ __all__ = [
     "Ordinal",
     "Space",
     "SweepError",
+    "SweepForm",
     "__version__",
     "checkpoint",
     "choice",
@@ -119,6 +121,34 @@ class _View:
         from .widgets.view import watch
 
         return watch(handle, on_interrupt=on_interrupt, each=each)
+
+    def form(self, source: str, notebook: Any, *, look: str | None) -> None:
+        from IPython.display import display
+
+        from .widgets.form_page import SweepForm as Form
+
+        display(Form(source, notebook, look=look))  # type: ignore[no-untyped-call]
+
+    def config(self, path: Path) -> None:
+        from IPython.display import display
+
+        from .widgets.config_page import ConfigForm
+
+        display(ConfigForm(path))  # type: ignore[no-untyped-call]
+
+
+def SweepForm(source: str | Space = "") -> Any:
+    """Give the form of a sweep, a widget: `SweepForm()` in a cell shows it. `%sweep form` finds the cell by itself.
+
+    Parameters
+    ----------
+    source
+        The text of a `%%sweep` cell, or a `Space`; without it a new sweep. The widget's `source` is the cell as it is.
+    """
+    from .magics.forms import here, text_of
+    from .widgets.form_page import SweepForm as Form
+
+    return Form(text_of(source), here())
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .definition import ACTIVE_STATES, Sweep
 from .errors import StoreError, SweepError
 from .ledger import Ledger
-from .runner import elastic, launch
+from .runner import again, elastic, launch
 from .snapshot import Snapshot
 from .store import folder, leases, looking
 from .store.sqlite import Store
@@ -112,6 +112,11 @@ class Handle:
         owner = self.owner
         return "" if owner is None else owner.dashboard
 
+    @property
+    def times(self) -> tuple[float | None, float | None]:
+        """When it last began to run and when it came to rest after that, UTC seconds."""
+        return self._store.times(self.sweep_id)
+
     # -- results ------------------------------------------------------------------------------------------------------
 
     def trials(self) -> list[Trial]:
@@ -194,6 +199,35 @@ class Handle:
         tail = folder.read_log(self._store.home / trial.folder / "log.txt", 4000 + len(trial.traceback))
         printed = tail.rstrip().removesuffix(trial.traceback.rstrip())
         return {"error": trial.error, "traceback": trial.traceback, "log_tail": printed}
+
+    def trial_curves(self, number: int) -> list[dict[str, Any]]:
+        """Give what stands of one trial's reports, as plain data: by metric pairs of step and value."""
+        from .results import plotdata
+
+        trial = self.trial(number)
+        return plotdata.trial_curves(trial, looking.reports_of(self._store, trial.trial_id))
+
+    def artifacts(self, number: int) -> list[dict[str, Any]]:
+        """Give the files that a trial saved, by name with their size in bytes."""
+        found = folder.saved(self._store.home / self.trial(number).folder)
+        return [{"name": name, "size": size} for name, size in found]
+
+    def about(self, number: int) -> dict[str, Any]:
+        """Give plain data for the open row of a view: as `failure`, with curves, artifacts and earlier attempts."""
+        earlier = self._store.attempts(self.trial(number).trial_id)
+        keys = ("attempt", "reason", "error", "worker")
+        return {
+            **self.failure(number),
+            "curves": self.trial_curves(number),
+            "artifacts": self.artifacts(number),
+            "attempts": [dict(zip(keys, one, strict=True)) for one in earlier],
+        }
+
+    def pictures(self, metric: str = "") -> dict[str, Any]:
+        """Give plain data of the plots of a metric or of the first target; see `results.plotdata`."""
+        from .results import plotdata
+
+        return plotdata.plots(self.definition, self.trials(), self.reports(), metric)
 
     def load(self, name: str, *, trial: int | None = None) -> Any:
         """Load what a trial saved with `save(name, ...)`: of the best trial, or of the one given by its number."""
@@ -302,6 +336,18 @@ class Handle:
         """Go on with a sweep that is paused, stopped, interrupted or whose driver died; returns at once."""
         self._revivals = 0
         launch.begin(self._store, self.definition, cwd=os.getcwd())
+
+    def retry(self, number: int) -> bool:
+        """Have a failed trial run again, under its number; False where that waits for the sweep to be resumed.
+
+        Raises
+        ------
+        SweepError
+            For a trial that has not failed, and for a sweep that ran in a kernel.
+        """
+        if self.definition.executor.name == "inline":
+            raise SweepError(f"{self.name} ran --on inline, in its kernel: run its cell again to go on.")
+        return again.retry(self._store, self.definition, number)
 
     def wait(self, timeout_s: float | None = None, *, on_revival: Callable[[str], None] | None = None) -> bool:
         """Wait for the end or pause of the sweep; False when `timeout_s` was over first. A dead driver is replaced."""

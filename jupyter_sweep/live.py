@@ -16,7 +16,7 @@ from .jobs.base import Job, JobRef
 from .jobs.function import function_job
 from .notation import options as notation
 from .notation import profiles
-from .runner import inline, launch
+from .runner import beside, inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
 from .store import folder as layout
@@ -120,6 +120,8 @@ def start(
         asked = None if is_complete else launch.ask(store, stored, cwd=cwd)
     if asked is not None:
         launch.fulfil(store, stored, asked)
+    elif stored.log:
+        beside.follow(store, stored, launch.write_launch(store.home, stored.sweep_id, cwd))
     return Handle(store, stored.sweep_id)
 
 

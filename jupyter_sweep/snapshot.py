@@ -15,7 +15,7 @@ from .errors import count
 from .executors import clusters
 from .ledger import Ledger
 from .space.codec import encode
-from .store import leases, looking
+from .store import leases, looking, tracking
 from .store.sqlite import Store
 from .trial import Trial, TrialState
 
@@ -33,7 +33,7 @@ class Snapshot:
         return {
             "change": self.ledger.change,
             "sweep": self._header(),
-            "columns": {"params": self.sweep.space.names, "metrics": self._metrics()},
+            "columns": {"params": self.sweep.space.names, "metrics": self._metrics(), "log": self._log()},
             "counts": {state: n for state, n in self.ledger.counts.items() if n},
             "progress": self._progress(),
             "best": self._best(),
@@ -59,13 +59,17 @@ class Snapshot:
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "captures": [{k: c[k] for k in ("name", "kind", "nbytes")} for c in sweep.job.captures],
-            "warnings": [*sweep.job.warnings, *([self.store.notice] if self.store.notice else [])],
+            "warnings": self._warnings(),
             "algorithm": str(sweep.proposer),
             "pruner": str(sweep.pruner),
             "folder": str(self.store.home / sweep.name),
             "note": sweep.note,
             "tags": list(sweep.tags),
         }
+
+    def _warnings(self) -> list[str]:
+        notice = [self.store.notice] if self.store.notice else []
+        return [*self.sweep.job.warnings, *notice, *tracking.warnings(self.store, self.sweep.sweep_id)]
 
     def _where(self) -> str:
         at_once = self._at_once()
@@ -97,6 +101,10 @@ class Snapshot:
     def _metrics(self) -> list[str]:
         names = [o.metric for o in self.sweep.objectives]
         return [*names, *(m for m in self.ledger.metrics if m not in names)]
+
+    def _log(self) -> list[str]:
+        """Give the parameters that are drawn on a log axis."""
+        return [p.name for p in self.sweep.space.parameters.values() if p.log]
 
     def _progress(self) -> dict[str, Any]:
         wanted = self._wanted()

@@ -124,6 +124,8 @@ def trial(desk: Desk, *, store: str, name: str, number: int) -> dict[str, Any]:
         "traceback": found.traceback[-DETAIL_TEXT:],
         "attempts": attempts,
         "log_size": _piece(reader, found, 0, 0).size,
+        "curves": reader.handle.trial_curves(number),
+        "artifacts": reader.handle.artifacts(number),
     }
 
 

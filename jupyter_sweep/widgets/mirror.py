@@ -33,6 +33,12 @@ class Handle(Protocol):
 
     def failure(self, number: int) -> dict[str, str]: ...
 
+    def about(self, number: int) -> dict[str, Any]: ...
+
+    def pictures(self, metric: str = "") -> dict[str, Any]: ...
+
+    def retry(self, number: int) -> bool: ...
+
     def stop(self) -> None: ...
 
     def pause(self) -> None: ...
@@ -53,7 +59,7 @@ class Mirror:
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.rows: dict[int, dict[str, Any]] = {}
-        self.columns: dict[str, list[str]] = {"params": [], "metrics": []}
+        self.columns: dict[str, list[str]] = {"params": [], "metrics": [], "log": []}
         self.state: dict[str, Any] = {}
         self.change = 0
         self.poll()
@@ -65,6 +71,7 @@ class Mirror:
         self.change, self.state = state["change"], state
         self._widen("params", state["columns"]["params"])
         self._widen("metrics", state["columns"]["metrics"])
+        self._widen("log", state["columns"]["log"])
         for row in changed:
             self.rows[row["number"]] = row
             self._widen("metrics", row["metrics"])

@@ -3,13 +3,14 @@
 **Protocol.** To the page: `full` and `delta` (rows that changed, parts of the head that changed), `detail` (the texts
 of one row), `said` (a sentence), `keep` (put this into the document). From the page: `ready` (send everything), `see`
 (in sight or not), `workers` (looked at or not: only while they are does the head have them, as `cluster`), `detail`,
-`stop`, `pause`, `resume`, `scale`, `cell` (it could not insert one and shows the code), `kept`. A delta names the
-change it builds on; a page that missed one asks for everything. A page that draws the sweep from the server says
-`drawn`, by a comm of its own: then nothing is sent.
+`plots` (with `view` and `metric`; what rows alone don't give, answered under the same kind with the data of the plots,
+as the server gives them), `retry`, `stop`, `pause`, `resume`, `scale`, `cell` (it could not insert one and shows the
+code), `kept`. A delta names the change it builds on; a page that missed one asks for everything. A page that draws the
+sweep from the server says `drawn`, by a comm of its own: then nothing is sent.
 
 **Commands.** While a loop draws, a click only puts a command into a queue and wakes it, because ipykernel runs
 callbacks in whatever thread has a free shell. ipykernel 7.4 prefers the shell that last sent on the comm, which a cell
-that is not awaited keeps busy: see `_unroute`.
+that is not awaited keeps busy: see `unroute`.
 
 **Cost.** An update is the rows that changed: for 8 of them 1.7 KB, 0.1 to 0.4 ms here and 3 to 10 ms in the page, with
 100 as with 10,000 trials. All 10,000 rows for a page that asks: 1.8 MB, 23 ms here, 0.2 s in the page.
@@ -32,7 +33,23 @@ from .mirror import Mirror, wire_head, wire_row
 
 HERE = Path(__file__).parent
 #: The parts of the page's module, in the order in which they are joined.
-PARTS = ("view_words.js", "view_store.js", "view_plot.js", "view_table.js", "view_workers.js", "view.js")
+PARTS = (
+    "view_words.js",
+    "view_store.js",
+    "view_page.js",
+    "view_axes.js",
+    "view_chart.js",
+    "view_history.js",
+    "view_params.js",
+    "view_parallel.js",
+    "view_told.js",
+    "view_plots.js",
+    "view_columns.js",
+    "view_details.js",
+    "view_table.js",
+    "view_workers.js",
+    "view.js",
+)
 #: A message goes out at least so often, so that the page can tell a quiet sweep from a dead kernel.
 HEARTBEAT_S = 5.0
 #: Characters of a value in the details of a row.
@@ -90,7 +107,7 @@ class SweepView(anywidget.AnyWidget):
         self._ended = False
         super().__init__(start={**wire_head(mirror), "cell_id": cell_id})
         self.own_id = self.model_id
-        _unroute(self.comm)
+        unroute(self.comm)
         self.on_msg(self._received)
 
     @property
@@ -190,10 +207,21 @@ class SweepView(anywidget.AnyWidget):
 
     def _detail(self, command: Mapping[str, Any]) -> None:
         row = self.mirror.rows[command["number"]]
-        found = self.mirror.handle.failure(row["number"])
+        found = self.mirror.handle.about(row["number"])
         params = [[name, text.shorten(text.value(v), DETAIL_TEXT)] for name, v in row["params"].items()]
         texts = {key: found[key][-DETAIL_TEXT:] for key in ("error", "traceback", "log_tail")}
-        self.send({"kind": "detail", "number": row["number"], "params": params, **texts})
+        more = {key: found[key] for key in ("curves", "artifacts", "attempts")}
+        self.send({"kind": "detail", "number": row["number"], "params": params, **texts, **more})
+
+    def _plots(self, command: Mapping[str, Any]) -> None:
+        asked = {key: command[key] for key in ("view", "metric")}
+        self.send({"kind": "plots", **asked, "data": self.mirror.handle.pictures(command["metric"])})
+
+    def _retry(self, command: Mapping[str, Any]) -> None:
+        number = int(command["number"])
+        begun = self.mirror.handle.retry(number)
+        self.update()
+        self.say(f"trial {number} runs again{'' if begun else ' when the sweep goes on'}")
 
     def _steer(self, command: Mapping[str, Any]) -> None:
         {"stop": self.mirror.handle.stop, "pause": self.mirror.handle.pause, "resume": self.mirror.handle.resume}[
@@ -213,6 +241,8 @@ class SweepView(anywidget.AnyWidget):
         "workers": _look,
         "scale": _scale,
         "detail": _detail,
+        "plots": _plots,
+        "retry": _retry,
         "stop": _steer,
         "pause": _steer,
         "resume": _steer,
@@ -221,7 +251,7 @@ class SweepView(anywidget.AnyWidget):
     }
 
 
-def _unroute(comm: Any) -> None:
+def unroute(comm: Any) -> None:
     """Let clicks run in the shell the front end sent them to.
 
     ipykernel 7.4 routes them to the shell that last sent on the comm: the one that the cell blocks (ipykernel#1565).

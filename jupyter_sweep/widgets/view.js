@@ -20,9 +20,15 @@ class View {
     });
     this.main();
     this.tools();
-    this.table = new Table(store, this.inner.appendChild(make("div", "table")), (n) =>
-      store.send({ kind: "detail", number: n }),
-    );
+    this.table = new Table(store, this.inner.appendChild(make("div", "table")), {
+      ask: (n) => store.send({ kind: "detail", number: n }),
+      is_dark: () => this.plots.colours().dark,
+      acts: {
+        retry: (n) => this.order("retry", `run trial ${n} again`, { number: n }),
+        replay: (n) => this.offer({ replay_of: n }, `%sweep replay ${store.head.sweep.name} ${n}`, `cell that replays trial ${n}`),
+      },
+    });
+    this.menu = new ColumnMenu(this.table, this.columns, this.table.grid.parentNode.appendChild(make("div", "columns")));
     const rows = Math.min(11, Math.max(4, store.head.progress.wanted ?? 11));
     this.root.style.setProperty("--grid", `${(rows + 1) * 26 + 14}px`);
     this.foot = this.inner.appendChild(make("div", "foot dim"));
@@ -96,7 +102,26 @@ class View {
     this.who = value.appendChild(make("span", "dim"));
     this.baseline = card.appendChild(make("div", "dim baseline"));
     this.params = card.appendChild(make("dl", "params"));
-    this.plot = new Plot(this.store, main.appendChild(make("div", "plot")), (row) => this.table.show(row));
+    this.plots = new Plots(this.store, main.appendChild(make("div", "plots")), {
+      send: (message) => this.store.send({ ...message, view: this.id }),
+      show: (row) => this.table.show(row),
+      speak: (text) => say(this.spoken, text),
+      passes: (row) => this.table.passes(row),
+      filtered: () => {
+        this.table.marks = this.plots.marking ? (row) => this.plots.holds(row) : null;
+        this.table.sift();
+        this.sifted();
+      },
+    });
+  }
+
+  // The filter or what is marked in a plot has changed.
+  sifted() {
+    this.plots.sifted(this.table.filter.length > 0 || this.plots.marking);
+    this.marks.hidden = !this.plots.marking;
+    say(this.marks.querySelector("bdi"), this.plots.marked);
+    this.marks.title = `Marked in the plots: ${this.plots.marked}. Click to show all again.`;
+    this.count();
   }
 
   tools() {
@@ -108,11 +133,16 @@ class View {
     this.filter.setAttribute("aria-label", "Filter the trials: words, or comparisons such as lr>0.01");
     this.filter.oninput = () => {
       this.table.search(this.filter.value);
-      this.count();
+      this.sifted();
     };
+    this.marks = line.appendChild(make("button", "act marks"));
+    Object.assign(this.marks, { type: "button", hidden: true, onclick: () => this.plots.release() });
+    this.marks.append(bdi("", ""), icon("clear"));
     this.shown = line.appendChild(make("span", "dim"));
     this.note = line.appendChild(make("span", "note"));
     this.note.setAttribute("role", "status");
+    this.columns = this.button(line, "columns", "Columns", () => undefined);
+    this.columns.setAttribute("aria-label", "Columns"); // where it is narrow the word is not shown
   }
 
   // -- drawing
@@ -140,7 +170,7 @@ class View {
     this.workers.draw();
     this.count();
     this.tick();
-    this.plot.draw();
+    this.plots.changed();
   }
 
   by_best() {
@@ -331,7 +361,8 @@ class View {
   busy(kind) {
     clearTimeout(this.late);
     this.pause.disabled = this.stop.disabled = kind !== null;
-    this.tell(kind ? `asked to ${kind} …` : "");
+    if (kind || this.asked) this.tell(kind ? `asked to ${kind} …` : "");
+    this.asked = kind !== null; // an answer stays until something else is said
     if (kind)
       this.late = setTimeout(() => {
         this.busy(null);
@@ -340,19 +371,23 @@ class View {
   }
 
   best_cell() {
-    const { head, model } = this.store,
-      code = head.best.cell.trimEnd();
+    const { head } = this.store;
+    if (!this.offer({ best_of: head.sweep.name }, head.best.cell.trimEnd(), `cell with trial ${head.best.number}`))
+      this.store.send({ kind: "cell" });
+  }
+
+  // Put code into a cell below; where the document can't be had, show it to be copied. True when there is a cell.
+  offer(tag, code, what) {
     let done = "";
     try {
-      done = insert(model, head.sweep.name, code);
+      done = insert(this.store.model, tag, code);
     } catch {
-      done = "";
-    } // an unknown document model: show it instead
-    if (done) {
-      this.tell(`cell with trial ${head.best.number} ${done}`);
-      return;
+      done = ""; // an unknown document model: show it instead
     }
-    this.store.send({ kind: "cell" });
+    if (done) {
+      this.tell(`${what} ${done}`);
+      return true;
+    }
     this.box?.remove();
     this.box = make("div", "code");
     const text = make("textarea"),
@@ -364,16 +399,20 @@ class View {
         );
       });
     Object.assign(text, { value: code, readOnly: true, rows: Math.min(14, code.split("\n").length) });
-    text.setAttribute("aria-label", "The best configuration as a cell");
+    text.setAttribute("aria-label", `Source of the ${what}`);
     this.box.prepend(text);
     this.top.after(this.box);
     copy.focus();
+    return false;
   }
 
   answer(message) {
     if (message.kind === "detail") this.table.answer(message);
-    else if (message.kind === "said") {
+    else if (message.kind === "plots") {
+      if (message.view === this.id) this.plots.answer(message);
+    } else if (message.kind === "said") {
       this.busy(null);
+      this.plots.refused();
       this.workers.answered();
       this.tell(message.text);
     }
@@ -394,8 +433,7 @@ class View {
       again();
     };
     const again = () => {
-      this.plot.key = "";
-      this.plot.draw();
+      this.plots.again();
       this.table.paint();
     };
     // The notebook's own keys (Enter, arrows, a, b, x) must not act in here; it looks at this attribute of the focus.
@@ -424,6 +462,8 @@ class View {
       this.store.views.delete(this);
       see(false);
       this.workers.dispose();
+      this.plots.dispose();
+      this.menu.dispose();
       for (const observer of [sight, size, theme]) observer.disconnect();
       document.removeEventListener("visibilitychange", looked);
       window.removeEventListener("keydown", keys, true);

@@ -1,6 +1,8 @@
-// What the page knows of a sweep, and the notebook around it.
+// What the page knows of a sweep: all rows, and of each column and of the history what drawing needs, kept up row by
+// row, so that an update costs the same however many trials there are.
 
-const WIDGET = "application/vnd.jupyter.widget-view+json";
+// Items of a choice that are told apart; a choice of more has the rest at its end.
+const ITEMS = 200;
 
 class Store {
   constructor(model) {
@@ -33,6 +35,11 @@ class Store {
     this.rows = new Map();
     this.change = 0;
     this.history = new History(this.sign());
+    this.params = [];
+    this.metrics = [];
+    this.workers = new Map();
+    this.began = Infinity;
+    this.until = -Infinity;
   }
 
   sign() {
@@ -71,27 +78,64 @@ class Store {
     row.metrics = metrics.map(metric);
     row.version += 1;
     this.history.put(row);
+    this.reach(row, worker, started, time);
     return row;
+  }
+
+  // How far the values of each column reach; over the whole sweep, also those of rows that a retry takes back.
+  reach(row, worker, started, time) {
+    row.params.forEach((v, i) => (this.params[i] ??= new Reach()).put(plain(v)));
+    row.metrics.forEach((v, i) => (this.metrics[i] ??= new Reach()).put(v));
+    if (!started) return;
+    if (!this.workers.has(worker ?? "")) this.workers.set(worker ?? "", this.workers.size);
+    this.began = Math.min(this.began, started);
+    this.until = Math.max(this.until, started + (time ?? 0));
   }
 }
 
-// Best so far and the range of the values, kept up row by row: a final trial never changes, so nothing is done twice.
+// The least and the greatest number of a column, and its texts in order of appearance.
+class Reach {
+  constructor() {
+    Object.assign(this, { low: Infinity, high: -Infinity, texts: false, items: new Map() });
+  }
+
+  put(v) {
+    if (v === undefined || v === null || Number.isNaN(v)) return;
+    if (typeof v === "string") this.texts = true;
+    else if (Number.isFinite(v)) {
+      this.low = Math.min(this.low, v);
+      this.high = Math.max(this.high, v);
+    }
+    if (this.items.size < ITEMS && !this.items.has(String(v))) this.items.set(String(v), this.items.size);
+  }
+}
+
+// Best so far and the range of the values: a final trial never changes, so nothing is done twice.
 class History {
   constructor(sign) {
     Object.assign(this, { sign, first: Infinity, last: -Infinity, sorted: [], steps: [], points: [], live: new Map() });
+    Object.assign(this, { ended: new Set(), counted: new Set(), epoch: 0 });
   }
 
   put(row) {
     this.first = Math.min(this.first, row.n);
     this.last = Math.max(this.last, row.n);
     const value = row.metrics[0];
+    if (this.counted.has(row.n)) return; // it came twice
+    if (this.ended.delete(row.n)) {
+      // a failed trial that runs again: what was drawn of it is drawn anew
+      this.points.splice(this.points.indexOf(row), 1);
+      this.epoch += 1;
+    }
     if (row.state === "running" || row.state === "waiting") {
       this.live.set(row.n, row);
       return;
     }
     this.live.delete(row.n);
+    this.ended.add(row.n);
     this.points.push(row);
     if (row.state !== "completed" || !Number.isFinite(value)) return;
+    this.counted.add(row.n);
     this.sorted.splice(
       spot(this.sorted, (v) => this.sign * v < this.sign * value),
       0,
@@ -130,48 +174,4 @@ function spot(list, before) {
     else high = mid;
   }
   return low;
-}
-
-// -- the notebook around the view ----------------------------------------------------------------------------------
-
-// Where this view stands in JupyterLab's or Notebook's document; null in front ends that don't show us theirs.
-function place(model) {
-  const notebook = model.widget_manager?.context?.model;
-  const id = model.get("own_id"),
-    { cell_id } = model.get("start");
-  for (let i = 0; i < (notebook?.cells?.length ?? 0); i += 1) {
-    const cell = notebook.cells.get(i);
-    for (let j = 0; j < (cell.outputs?.length ?? 0); j += 1) {
-      if (cell.outputs.get(j).data?.[WIDGET]?.model_id === id) return { shared: notebook.sharedModel, cell, i, j };
-    }
-    if (cell_id && cell.id === cell_id) return { shared: notebook.sharedModel, cell, i, j: -1 };
-  }
-  return null;
-}
-
-function keep(model, data) {
-  try {
-    const { cell, j } = place(model) ?? { j: -1 };
-    if (j < 0) return false;
-    cell.sharedModel.updateOutputs(j, j + 1, [{ output_type: "display_data", data, metadata: {} }], "silent-change");
-    return true;
-  } catch {
-    return false; // another document model: the kernel replaces the output itself
-  }
-}
-
-// Put the code into a cell below; a cell that an earlier click made, and nobody edited since, is replaced.
-function insert(model, name, code) {
-  const { shared, i } = place(model) ?? {};
-  if (!shared?.insertCell) return "";
-  const tag = { best_of: name, source: hash(code) };
-  for (const cell of shared.cells) {
-    const old = cell.getMetadata("jupyter_sweep");
-    if (old?.best_of !== name || old.source !== hash(cell.getSource())) continue;
-    cell.setSource(code);
-    cell.setMetadata("jupyter_sweep", tag);
-    return "brought up to date";
-  }
-  shared.insertCell(i + 1, { cell_type: "code", source: code, metadata: { jupyter_sweep: tag } });
-  return "inserted below";
 }

@@ -2,13 +2,20 @@
 // Focus stays on the table itself and `aria-activedescendant` names the row, so that redrawing never loses it.
 
 const ROW = 26,
-  DETAIL = 244;
+  DETAIL = 244,
+  WIDTHS = 1000; // rows by which columns get their first widths
+const KINDS = { n: " first", state: " of-state" };
 
 class Table {
-  constructor(store, box, ask) {
+  // `ask` asks for the details of a row, `is_dark` tells of the theme, `acts` are the buttons of an open row.
+  constructor(store, box, { ask, is_dark, acts }) {
     Object.assign(this, {
       store,
       ask,
+      is_dark,
+      acts,
+      chosen: new Chosen(store.head.sweep),
+      marks: null,
       order: [],
       filter: [],
       cursor: null,
@@ -34,87 +41,6 @@ class Table {
 
   // -- columns
 
-  columns() {
-    const { head, rows } = this.store,
-      { params, metrics } = head.columns,
-      goals = new Map(head.sweep.objectives.map((o) => [o.metric, o]));
-    const any = (has) => {
-      for (const row of rows.values()) if (has(row)) return true;
-      return false;
-    };
-    const list = [
-      { id: "n", title: "trial", right: true, get: (r) => r.n, show: (r) => String(r.n) },
-      {
-        id: "state",
-        title: "state",
-        get: (r) => STATES.indexOf(r.state),
-        show: (r) => (r.reason ? `${r.state}: ${r.reason}` : r.state),
-      },
-      ...metrics
-        .map((m, i) => ({ m, i }))
-        .sort((a, b) => goals.has(b.m) - goals.has(a.m))
-        .map(({ m, i }) => ({
-          id: `m:${m}`,
-          title: m,
-          right: true,
-          goal: goals.get(m),
-          bar: i === 0,
-          down: goals.get(m)?.direction === "maximize",
-          get: (r) => r.metrics[i],
-          show: (r) => number(r.metrics[i]),
-        })),
-      ...params.map((p, i) => ({
-        id: `p:${p}`,
-        title: p,
-        get: (r) => this.plain(r.params[i]),
-        show: (r) => param(r.params[i]),
-      })),
-      { id: "time", title: "time", right: true, get: (r) => this.seconds(r), show: (r) => duration(this.seconds(r)) },
-      any((r) => r.repetition) && {
-        id: "rep",
-        title: "repetition",
-        right: true,
-        get: (r) => r.repetition,
-        show: (r) => String(r.repetition),
-      },
-      any((r) => r.attempt > 1) && {
-        id: "try",
-        title: "attempt",
-        right: true,
-        get: (r) => r.attempt,
-        show: (r) => String(r.attempt),
-      },
-      { id: "worker", title: "worker", get: (r) => r.worker, show: (r) => r.worker ?? "" },
-      any((r) => r.device) && { id: "gpu", title: "device", get: (r) => r.device, show: (r) => r.device ?? "" },
-      any((r) => r.gigabytes !== undefined) && {
-        id: "gpumem",
-        title: "device memory",
-        right: true,
-        get: (r) => r.gigabytes,
-        show: (r) => (r.gigabytes === undefined ? "" : bytes(r.gigabytes * 2 ** 30)),
-      },
-      any((r) => r.error) && {
-        id: "error",
-        title: "error",
-        get: (r) => r.error || undefined,
-        show: (r) => r.error ?? "",
-      },
-    ].filter(Boolean);
-    for (const c of list.filter((c) => c.id.startsWith("p:")))
-      c.right = ![...rows.values()].slice(0, 50).some((r) => typeof c.get(r) === "string");
-    return list;
-  }
-
-  plain(v) {
-    return v === null || v === undefined
-      ? undefined
-      : typeof v === "object"
-        ? v.t
-        : typeof v === "boolean"
-          ? Number(v)
-          : v;
-  }
-
   seconds(row) {
     const live = row.state === "running" && row.started;
     return row.time ?? (live ? Math.max(0, Date.now() / 1000 - this.store.skew - row.started) : undefined);
@@ -131,12 +57,13 @@ class Table {
       (r.gigabytes !== undefined && !this.has("gpumem"));
     if (ids !== this.ids || !changed || changed.some(optional)) {
       this.ids = ids;
-      this.cols = this.columns();
+      this.all = columnsOf(this.store, (row) => this.seconds(row));
+      this.cols = this.all.filter((c, i) => i === 0 || !this.chosen.hidden.has(c.id));
       for (const c of this.cols) c.width = Math.min(26, c.title.length + 2);
       this.drawHeads();
       for (const node of this.pool.values()) node.remove();
       this.pool.clear();
-      changed = this.store.rows.values();
+      changed = sample([...this.store.rows.values()], WIDTHS);
     }
     for (const row of changed) for (const c of this.cols) c.width = Math.min(26, Math.max(c.width, c.show(row).length));
     const widths = this.cols.map((c) => `${c.width}ch + ${c.id === "state" ? 46 : c.bar ? 36 : 20}px`);
@@ -148,13 +75,20 @@ class Table {
   }
 
   has(id) {
-    return this.cols.some((c) => c.id === id);
+    return this.all.some((c) => c.id === id);
+  }
+
+  // Other columns, or another colour, were chosen.
+  recolumn() {
+    this.ids = "";
+    this.layout([]);
+    this.paint();
   }
 
   drawHeads() {
     this.heads.replaceChildren(
       ...this.cols.map((c) => {
-        const cell = make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}`),
+        const cell = make("div", `cell${c.right ? " right" : ""}${KINDS[c.id] ?? ""}`),
           button = make("button", "head");
         button.append(bdi("name", c.title.length > 60 ? `${c.title.slice(0, 59)}…` : c.title), make("span", "arrow"));
         button.title = c.goal ? `${c.title} (${c.goal.direction})` : c.title.slice(0, 300);
@@ -194,7 +128,7 @@ class Table {
   // -- order
 
   compare() {
-    const { get } = this.cols.find((c) => c.id === this.sort.id) ?? this.cols[0],
+    const { get } = this.all.find((c) => c.id === this.sort.id) ?? this.all[0],
       turn = this.sort.down ? -1 : 1,
       older = this.sort.id.startsWith("m:") ? 1 : -1; // the earlier one of two equals is the best one
     const rank = (v) => (v === undefined || v === null || Number.isNaN(v) ? 2 : typeof v === "string" ? 1 : 0);
@@ -248,9 +182,14 @@ class Table {
       .filter(Boolean)
       .map((word) => {
         const [, name, op, wanted] = /^(.+?)(<=|>=|!=|=|<|>)(.+)$/.exec(word) ?? [];
-        const column = name && this.cols.find((c) => c.title.toLowerCase() === name);
+        const column = name && this.all.find((c) => c.title.toLowerCase() === name);
         return column ? this.comparison(column, op, wanted) : (row) => this.words(row).includes(word);
       });
+    this.sift();
+  }
+
+  // What passes has changed.
+  sift() {
     this.rebuild();
     this.grid.scrollTop = 0;
     this.paint();
@@ -272,7 +211,7 @@ class Table {
     if (row.words?.version !== row.version)
       row.words = {
         version: row.version,
-        text: this.cols
+        text: this.all
           .map((c) => c.show(row))
           .join(" ")
           .toLowerCase(),
@@ -281,7 +220,7 @@ class Table {
   }
 
   passes(row) {
-    return this.filter.every((test) => test(row));
+    return this.filter.every((test) => test(row)) && (!this.marks || this.marks(row));
   }
 
   // -- places: the open row is taller by its details
@@ -305,7 +244,8 @@ class Table {
     if (!this.cols) return;
     this.openAt = this.opened();
     this.range = this.store.history.range();
-    this.bars = Object.values(this.range ?? {}).join();
+    this.judge = this.judged();
+    this.bars = [...Object.values(this.range ?? {}), this.judge?.key, this.dark].join();
     const { scrollTop, clientHeight } = this.grid,
       n = this.order.length;
     const from = Math.max(0, this.at(scrollTop) - 2),
@@ -327,6 +267,13 @@ class Table {
     this.empty.hidden = n > 0;
     say(this.empty, this.store.rows.size ? "no trial matches the filter" : "no trials yet");
     this.activate();
+  }
+
+  // By what cells are coloured.
+  judged() {
+    const column = this.all.find((c) => c.id === this.chosen.colour && c.index !== undefined);
+    this.dark = column ? this.is_dark() : false;
+    return column ? new Judge(this.store, column.index) : null;
   }
 
   place(row, i) {
@@ -355,7 +302,7 @@ class Table {
     node.setAttribute("role", "row");
     this.cols.forEach((c) => {
       const cell = node.appendChild(
-        make("div", `cell${c.right ? " right" : ""}${c.id === "n" ? " first" : ""}${c.bar ? " bar" : ""}`),
+        make("div", `cell${c.right ? " right" : ""}${KINDS[c.id] ?? ""}${c.bar ? " bar" : ""}`),
       );
       cell.setAttribute("role", "gridcell");
     });
@@ -363,6 +310,8 @@ class Table {
   }
 
   fill(node, row, best, open) {
+    const good = this.judge?.share(row),
+      colour = good === undefined ? null : shade(good, this.dark);
     node.className = `row ${row.state}${best ? " best" : ""}${open ? " open" : ""}`;
     node.setAttribute("aria-expanded", String(open));
     this.cols.forEach((c, i) => {
@@ -371,6 +320,10 @@ class Table {
       if (c.id === "state") cell.replaceChildren(icon(row.state), make("span", "", text));
       else if (cell.firstChild?.textContent !== text) cell.replaceChildren(bdi("", text));
       cell.title = text.length > 14 ? text : "";
+      const coloured = colour && c.index === this.judge.index;
+      cell.classList.toggle("coloured", Boolean(coloured));
+      cell.style.backgroundColor = coloured ? rgb(colour) : "";
+      cell.style.color = coloured ? inkOn(colour) : "";
       if (c.bar) cell.style.setProperty("--share", `${row.state === "failed" ? 0 : this.share(row.metrics[0])}%`);
     });
   }
@@ -463,23 +416,14 @@ class Table {
     return { number: n, params: given.filter(([, text]) => text), log_tail: "not to be read: this kernel is gone" };
   }
 
-  answer({ number: n, params, error, traceback, log_tail }) {
-    if (n !== this.open) return;
-    const row = this.store.rows.get(n),
-      left = make("dl"),
-      right = make("div", "texts");
-    for (const [name, value] of params) left.append(bdi("name", name), bdi("", value));
-    this.store.head.columns.metrics.forEach((m, i) => {
-      if (row.metrics[i] !== undefined) left.append(bdi("name", m), bdi("", number(row.metrics[i], 6)));
-    });
-    if (error || row.error) right.append(make("div", "error", error || row.error));
-    for (const [title, text] of [
-      ["traceback", traceback],
-      ["end of its log", log_tail],
-    ]) {
-      if (text) right.append(make("div", "dim", title), make("pre", "", text));
-    }
-    if (!right.childNodes.length) right.append(make("div", "dim", "it printed nothing"));
-    this.details.replaceChildren(left, right);
+  answer(message) {
+    if (message.number !== this.open) return;
+    this.details.replaceChildren(...details(this.store, message, this.acts));
   }
+}
+
+// At most `most` items, evenly spread.
+function sample(list, most) {
+  const stride = Math.ceil(list.length / most);
+  return stride > 1 ? list.filter((_, i) => i % stride === 0) : list;
 }

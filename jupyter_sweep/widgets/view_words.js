@@ -18,6 +18,10 @@ const SHAPES = {
   note: "M6 1.5a4.5 4.5 0 1 0 .01 0M6 5.5v3M6 3.6v.2",
   warning: "M6 1.5 11 10.5H1zM6 5v2.5M6 9v.2",
   link: "M4.5 2H2v8h8V7.5M7 2h3v3M10 2 5.5 6.5",
+  columns: "M2 2h8v8H2zM4.7 2v8M7.3 2v8",
+  retry: "M9.5 6A3.5 3.5 0 1 1 8.2 3.3M8.5 1v2.6H6",
+  clear: "M3 3l6 6M9 3l-6 6",
+  file: "M3 1.5h4l2 2v7H3zM7 1.5v2h2",
   workers: "M2 2h8v3H2zM2 7h8v3H2zM4 3.5h.1M4 8.5h.1",
 };
 
@@ -87,6 +91,11 @@ function param(v) {
   if (v === null || v === undefined) return "";
   if (typeof v === "number") return trim(number(v));
   return typeof v === "object" ? v.t : String(v);
+}
+// The same to sort and to draw by: numbers, texts, undefined where the parameter is not active.
+function plain(v) {
+  if (v === null || v === undefined) return undefined;
+  return typeof v === "object" ? v.t : typeof v === "boolean" ? Number(v) : v;
 }
 const metric = (v) => (typeof v === "string" ? { nan: NaN, inf: Infinity, "-inf": -Infinity }[v] : (v ?? undefined));
 const hash = (text) => [...text].reduce((h, c) => (Math.imul(h, 31) + c.codePointAt(0)) | 0, 7);

@@ -47,9 +47,13 @@ export class Api {
     return { store: id.store, version: id.version };
   }
 
-  /** `jobs`: trials at once, for scale. */
-  async request(id: SweepId, verb: wire.Request['verb'], jobs?: number): Promise<wire.Asked> {
-    const body = { verb, version: id.version ?? null, ...(jobs === undefined ? {} : { jobs }) };
+  /** `jobs`: trials at once, for scale; `number`: which trial, for retry. */
+  async request(
+    id: SweepId,
+    verb: wire.Request['verb'],
+    more: { jobs?: number; number?: number } = {}
+  ): Promise<wire.Asked> {
+    const body = { verb, version: id.version ?? null, ...more };
     return this.post(this.sweep(id, '/requests'), { store: id.store }, body);
   }
 

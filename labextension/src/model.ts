@@ -64,8 +64,10 @@ export class SweepModel implements Source {
       void this.ask();
     } else if (kind === 'see') this.see(String(message.view), Boolean(message.visible));
     else if (kind === 'workers') this.look(String(message.view), Boolean(message.open));
-    else if (kind === 'scale') void this.order('scale', Number(message.n));
+    else if (kind === 'scale') void this.order('scale', { jobs: Number(message.n) });
     else if (kind === 'detail') void this.tell(Number(message.number));
+    else if (kind === 'plots') void this.picture(String(message.view), String(message.metric));
+    else if (kind === 'retry') void this.order('retry', { number: Number(message.number) });
     else if (kind === 'pause' || kind === 'stop' || kind === 'resume') void this.order(kind);
   }
 
@@ -167,18 +169,30 @@ export class SweepModel implements Source {
         this.api.get<wire.Log>(`${path}/log`, { ...query, start: -TAIL, limit: TAIL }, true)
       ]);
       const params = trial.params.map(([name, value]) => [name, typeof value === 'object' ? value.t : String(value)]);
-      const { error, traceback } = trial;
-      this.take({ kind: 'detail', number, params, error, traceback, log_tail: log.text });
+      const { error, traceback, curves, artifacts, attempts } = trial;
+      const told = { params, error, traceback, curves, artifacts, attempts };
+      this.take({ kind: 'detail', number, ...told, log_tail: log.text });
     } catch (error) {
       const message = (error as Error).message;
       this.take({ kind: 'detail', number, params: [], error: message, traceback: '', log_tail: '' });
     }
   }
 
-  private async order(verb: wire.Request['verb'], jobs?: number): Promise<void> {
+  /** What rows alone don't tell of the plots, asked for when such a plot is opened. */
+  private async picture(view: string, metric: string): Promise<void> {
     try {
-      const { message } = await this.api.request(this.id, verb, jobs);
-      if (verb === 'scale') this.take({ kind: 'said', text: message });
+      const query = { ...this.api.of(this.id), metric };
+      const data = await this.api.get<wire.Plots>(this.api.sweep(this.id, '/plots'), query);
+      this.take({ kind: 'plots', view, metric, data });
+    } catch (error) {
+      this.take({ kind: 'said', text: (error as Error).message });
+    }
+  }
+
+  private async order(verb: wire.Request['verb'], more: { jobs?: number; number?: number } = {}): Promise<void> {
+    try {
+      const { message } = await this.api.request(this.id, verb, more);
+      if (verb === 'scale' || verb === 'retry') this.take({ kind: 'said', text: message });
       this.later(FAST);
     } catch (error) {
       this.take({ kind: 'said', text: (error as Error).message });

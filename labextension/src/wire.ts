@@ -250,10 +250,11 @@ export interface Code {
   created_at: number;
 }
 
-/** Names of the entries of a row's `params` and `metrics`; the first metric is the first target. */
+/** Names of the entries of a row's `params` and `metrics`; the first metric is the first target. `log` names the parameters that are drawn on a log axis. */
 export interface Columns {
   params: string[];
   metrics: string[];
+  log: string[];
 }
 
 /** One version of a sweep without its rows. */
@@ -352,6 +353,12 @@ export interface Version {
   fingerprint: string;
 }
 
+/** A file that a trial saved: its path in the trial's folder, and its size in bytes. */
+export interface Artifact {
+  name: string;
+  size: number;
+}
+
 /** An earlier attempt of a trial. */
 export interface Attempt {
   attempt: number;
@@ -377,6 +384,12 @@ export interface Report {
   step: number;
   metrics: { [key: string]: number | 'nan' | 'inf' | '-inf' };
   reported_at: number;
+}
+
+/** What stands of a trial's reports of one metric: pairs of step and value. */
+export interface Reported {
+  metric: string;
+  points: ([number, number | 'nan' | 'inf' | '-inf'])[];
 }
 
 /** Reports after `since`, in order of arrival; ask again with `since` = `last` while there is `more`. */
@@ -410,4 +423,6 @@ export interface Trial {
   device: string;
   peak_gpu_memory_gb: number | null;
   log_size: number;
+  curves: Reported[];
+  artifacts: Artifact[];
 }

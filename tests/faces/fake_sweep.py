@@ -57,12 +57,14 @@ class FakeSweep:
         direction: str = "maximize",
         seed: int = 0,
         dashboard: str = "http://127.0.0.1:8787/status",
+        targets: int = 1,
     ) -> None:
         self.name = name
         self.calls: list[str] = []
         self.hostile, self.dashboard = hostile, dashboard
         self._wanted, self._slots, self._trial_s, self._failing = wanted, slots, trial_s, failing
         self._metric, self._direction = metric, direction
+        self._targets = [metric, "ms"][:targets]
         self._rng = random.Random(seed)
         self._state = "running"
         self._change = 1
@@ -72,8 +74,9 @@ class FakeSweep:
         self._counts: dict[str, int] = {}
         self._best: int | None = None
         self._started = time.time() - done * trial_s / slots
-        for _ in range(min(done, wanted)):
+        for i in range(min(done, wanted)):
             self._start()
+            self._rows[-1]["started_at"] = self._started + i // slots * trial_s
             self._end(len(self._rows) - 1)
         self._settle()
 
@@ -85,7 +88,7 @@ class FakeSweep:
         return {
             "change": self._change,
             "sweep": self._head(),
-            "columns": {"params": self._params(), "metrics": [self._metric, "epoch"]},
+            "columns": {"params": self._params(), "metrics": [*self._targets, "epoch"], "log": ["lr"]},
             "counts": {k: v for k, v in self._counts.items() if v},
             "progress": self._progress(),
             "best": self._best_of(),
@@ -110,6 +113,61 @@ class FakeSweep:
             "error": self._rows[number]["error"],
             "log_tail": (HOSTILE[0] + "\n" if self.hostile else "") + log,
         }
+
+    def about(self, number: int) -> dict[str, Any]:
+        curve = [[step, value] for step, value in self._curve(self._rows[number])]
+        saved = [{"name": HOSTILE[1] if self.hostile else "model.joblib", "size": 18_324}]
+        earlier = {"attempt": 1, "reason": "lost", "error": "the worker was lost", "worker": "local/9"}
+        return {
+            **self.failure(number),
+            "curves": [{"metric": self._metric, "points": curve}] if curve else [],
+            "artifacts": saved if self._rows[number]["state"] == "completed" else [],
+            "attempts": [earlier] if self._rows[number]["attempt"] > 1 else [],
+        }
+
+    def pictures(self, metric: str = "") -> dict[str, Any]:
+        """The data of plots, of the rows that this fake has: as `results.plotdata` gives them."""
+        self.calls.append(f"pictures {metric}")
+        sign = -1 if self._direction == "maximize" else 1
+        done = [r for r in self._rows if r["state"] == "completed"]
+        shown = sorted((r for r in self._rows if r["metrics"]), key=lambda r: sign * r["metrics"][self._metric])
+        shares = [("lr", 0.71), ("dropout", 0.16), ("width", 0.08), ("opt", 0.04), ("momentum", 0.01)]
+        return {
+            "metric": metric or self._metric,
+            "history": [],
+            "curves": [{"number": r["number"], "state": r["state"], "points": self._curve(r)} for r in shown[:50]],
+            "importance": [{"param": HOSTILE[0] if self.hostile else p, "share": share} for p, share in shares],
+            "told": len(done) > 8,
+            "pareto": self._front(done, sign) if len(self._targets) > 1 else [],
+            "timeline": [],
+            "cut": ["curves"] if len(shown) > 50 else [],
+        }
+
+    def _curve(self, row: dict[str, Any]) -> list[list[float]]:
+        last = row["metrics"].get(self._metric)
+        steps = range(int(row["metrics"].get("epoch", 0)))
+        return [[step, last * (0.55 + 0.45 * (step + 1) / len(steps))] for step in steps]
+
+    def _front(self, rows: list[dict[str, Any]], sign: int) -> list[int]:
+        found, least = [], math.inf
+        for row in sorted(rows, key=lambda r: (sign * r["metrics"][self._metric], r["metrics"]["ms"])):
+            if row["metrics"]["ms"] < least:
+                found.append(row["number"])
+                least = row["metrics"]["ms"]
+        return found
+
+    def retry(self, number: int) -> bool:
+        self.calls.append(f"retry {number}")
+        row = self._rows[number]
+        if row["state"] != "failed":
+            raise SweepError(f"Trial {number} is {row['state']}; what can run again is a failed one.")
+        self._counts["failed"] -= 1
+        self._counts["running"] = self._counts.get("running", 0) + 1
+        row.update(state="running", reason="", error="", attempt=2, duration_s=None, started_at=time.time())
+        self._ends[number] = time.time() + self._trial_s
+        self._state = "running"
+        self._touch(number)
+        return True
 
     def stop(self) -> None:
         self.calls.append("stop")
@@ -217,6 +275,8 @@ class FakeSweep:
             row["error"] = HOSTILE[0] if self.hostile else says.get(reason, "killed by SIGSEGV")
         if state in ("completed", "pruned"):
             row["metrics"] = {self._metric: self._value(row, state), "epoch": 30.0 if state == "completed" else 4.0}
+            if "ms" in self._targets:
+                row["metrics"]["ms"] = 2.0 + row["params"]["width"] / 40 + 9 * row["metrics"][self._metric] ** 3
         if state == "completed" and (self._best is None or self._better(number, self._best)):
             self._best = number
         self._touch(number)
@@ -258,7 +318,9 @@ class FakeSweep:
             "message": HOSTILE[1] if self.hostile else "",
             "where": f"local · {self._slots} slots",
             "dashboard": "javascript:window.pwned=1" if self.hostile else self.dashboard,
-            "objectives": [{"metric": self._metric, "direction": self._direction}],
+            "objectives": [
+                {"metric": m, "direction": self._direction if m == self._metric else "minimize"} for m in self._targets
+            ],
             "wanted": self._wanted,
             "started_at": self._started,
             "captures": [

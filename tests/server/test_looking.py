@@ -50,7 +50,7 @@ def test_the_rows_are_those_of_the_handle(server: Server, digits: Handle) -> Non
     page.ask()
     frame = digits.df
     assert sorted(page.rows) == list(frame["number"])
-    assert page.head["columns"] == {"params": ["lr", "depth", "opt"], "metrics": ["loss"]}
+    assert page.head["columns"] == {"params": ["lr", "depth", "opt"], "metrics": ["loss"], "log": ["lr"]}
     for row in frame.to_dict("records"):
         number, state, reason, params, metrics, duration_s = page.rows[row["number"]][:6]
         assert (number, state, reason) == (row["number"], row["state"], row["reason"])

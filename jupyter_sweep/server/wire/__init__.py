@@ -51,10 +51,11 @@ from .sweeps import (
     Sweeps,
     Version,
 )
-from .trials import Attempt, Log, Report, Reports, Trial
+from .trials import Artifact, Attempt, Log, Report, Reported, Reports, Trial
 
 __all__ = [
     "SCHEMA_ID",
+    "Artifact",
     "Asked",
     "Attempt",
     "Baseline",
@@ -83,6 +84,7 @@ __all__ = [
     "Point",
     "Progress",
     "Report",
+    "Reported",
     "Reports",
     "Request",
     "Share",

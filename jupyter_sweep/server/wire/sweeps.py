@@ -83,10 +83,14 @@ class Header(TypedDict):
 
 
 class Columns(TypedDict):
-    """Names of the entries of a row's `params` and `metrics`; the first metric is the first target."""
+    """Names of the entries of a row's `params` and `metrics`; the first metric is the first target.
+
+    `log` names the parameters that are drawn on a log axis.
+    """
 
     params: list[str]
     metrics: list[str]
+    log: list[str]
 
 
 class Best(TypedDict):

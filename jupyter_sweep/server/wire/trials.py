@@ -16,6 +16,20 @@ class Attempt(TypedDict):
     worker: str
 
 
+class Reported(TypedDict):
+    """What stands of a trial's reports of one metric: pairs of step and value."""
+
+    metric: str
+    points: list[tuple[int, Number]]
+
+
+class Artifact(TypedDict):
+    """A file that a trial saved: its path in the trial's folder, and its size in bytes."""
+
+    name: str
+    size: int
+
+
 class Trial(TypedDict):
     """Everything about one trial. Values are whole up to 20,000 characters each; `folder` is a path in the store."""
 
@@ -41,6 +55,8 @@ class Trial(TypedDict):
     device: str
     peak_gpu_memory_gb: float | None
     log_size: int
+    curves: list[Reported]
+    artifacts: list[Artifact]
 
 
 class Log(TypedDict):

@@ -1,43 +1,7 @@
-// The history plot: one point a trial, the best so far as a line, on a canvas in the colours of the theme.
-// Ended trials are drawn once, on a canvas of their own, and again only when the scale, the size or the theme changes.
+// The history: one point a trial, the best so far as a line.
 
-// The next of 1, 2, 5, 10, 20, ... from `x` on: what a step of an axis may be.
-function nice(x) {
-  const unit = 10 ** Math.floor(Math.log10(x));
-  return [1, 2, 5, 10].map((m) => m * unit).find((step) => step >= x * 0.999);
-}
-
-class Plot {
-  constructor(store, box, pick) {
-    Object.assign(this, { store, box, drawn: 0, key: "", base: document.createElement("canvas") });
-    this.canvas = box.appendChild(make("canvas"));
-    this.canvas.setAttribute("role", "img");
-    this.tip = box.appendChild(make("div", "tip"));
-    this.tip.hidden = true;
-    this.canvas.onmousemove = (e) => this.hover(e);
-    this.canvas.onmouseleave = () => {
-      this.tip.hidden = true;
-    };
-    this.canvas.onclick = (e) => {
-      const row = this.nearest(e);
-      if (row) pick(row);
-    };
-  }
-
-  colours() {
-    const style = getComputedStyle(this.box);
-    const of = (name) => style.getPropertyValue(`--sweep-${name}`).trim() || "#888";
-    return {
-      text: of("dim"),
-      line: of("line"),
-      point: of("accent"),
-      good: of("good"),
-      pruned: of("warn"),
-      failed: of("bad"),
-    };
-  }
-
-  scale(w, h) {
+class HistoryChart extends Chart {
+  frame(w, h) {
     const {
         store: { history, head, ended },
       } = this,
@@ -47,7 +11,9 @@ class Plot {
     const reach = Math.max(history.last - first + 1, wanted, 2) - 1;
     const last = first + (wanted || ended ? reach : 10 * Math.ceil((reach + 1) / 10));
     const across = (left) => (n) => left + ((n - first) / (last - first)) * (w - left - 10);
-    if (!range) return { first, last, ticks: [], left: 48, x: across(48), y: () => h - 22 };
+    const n = history.points.length,
+      crowd = n > 2000 ? 2 : n > 400 ? 1 : 0;
+    if (!range) return { first, last, ticks: [], left: 48, x: across(48), y: () => h - 22, key: [first, last].join() };
     let { low, high, log } = range,
       ticks = [];
     if (log) {
@@ -69,46 +35,15 @@ class Plot {
       const share = ((log ? Math.log10(Math.max(v, 1e-300)) : v) - low) / (high - low);
       return h - 22 - Math.min(1, Math.max(0, share)) * (h - 42);
     };
-    return { first, last, ticks, left, log, low, high, y, x: across(left) };
+    const key = [first, last, low, high, log, crowd].join();
+    return { first, last, ticks, left, log, low, high, y, crowd, key, x: across(left) };
   }
 
-  draw() {
-    const ratio = window.devicePixelRatio || 1,
-      w = this.box.clientWidth,
-      h = this.box.clientHeight,
-      { history } = this.store;
-    if (!w) return;
-    const s = (this.s = this.scale(w, h)),
-      c = this.colours();
-    const n = history.points.length;
-    s.crowd = n > 2000 ? 2 : n > 400 ? 1 : 0;
-    const key = [w, h, ratio, ...[s.first, s.last, s.low, s.high, s.log, s.crowd], ...Object.values(c)].join();
-    if (key !== this.key || this.drawn > history.points.length || this.of !== history) {
-      Object.assign(this, { key, drawn: 0, of: history });
-      for (const canvas of [this.base, this.canvas]) [canvas.width, canvas.height] = [w * ratio, h * ratio];
-      this.axes(this.base.getContext("2d"), s, c, w, h, ratio);
-    }
-    const under = this.base.getContext("2d");
-    for (; this.drawn < history.points.length; this.drawn += 1) this.dot(under, s, c, history.points[this.drawn], h);
-    const g = this.canvas.getContext("2d");
-    g.setTransform(1, 0, 0, 1, 0, 0);
-    g.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    g.drawImage(this.base, 0, 0);
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.over(g, s, c, w);
-  }
-
-  axes(g, s, c, w, h, ratio) {
+  axes(g, s, c) {
     const { head } = this.store,
+      { w, h } = s,
       name = head.sweep.objectives[0].metric;
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    Object.assign(g, {
-      font: "11px system-ui, sans-serif",
-      fillStyle: c.text,
-      strokeStyle: c.line,
-      lineWidth: 1,
-      textAlign: "right",
-    });
+    Object.assign(g, { fillStyle: c.text, strokeStyle: c.line, lineWidth: 1, textAlign: "right" });
     for (const t of s.ticks) {
       const y = Math.round(s.y(t)) + 0.5;
       g.globalAlpha = 0.6;
@@ -129,27 +64,29 @@ class Plot {
     g.fillText((name.length > 40 ? `${name.slice(0, 39)}…` : name) + (s.log ? ", log scale" : ""), 2, 11);
   }
 
-  dot(g, s, c, row, h) {
+  mark(g, row, faded) {
     const value = row.metrics[0],
+      { s, c } = this,
       x = s.x(row.n);
+    g.globalAlpha = faded ? 0.12 : [0.7, 0.5, 0.4][s.crowd ?? 0];
     if (row.state === "failed") {
+      if (!faded) g.globalAlpha = 1;
       g.fillStyle = c.failed;
-      g.fillRect(x - 1, h - 21, 2, 5);
+      g.fillRect(x - 1, s.h - 21, 2, 5);
       return;
     }
     if (!Number.isFinite(value)) return;
-    g.fillStyle = { completed: c.point, pruned: c.pruned }[row.state] ?? c.text;
-    g.globalAlpha = [0.7, 0.5, 0.4][s.crowd];
+    g.fillStyle = faded ? c.text : ({ completed: c.point, pruned: c.pruned }[row.state] ?? c.text);
     if (s.crowd > 1) g.fillRect(x - 1.2, s.y(value) - 1.2, 2.4, 2.4);
     else {
       g.beginPath();
       g.arc(x, s.y(value), s.crowd ? 1.9 : 2.6, 0, 7);
       g.fill();
     }
-    g.globalAlpha = 1;
   }
 
-  over(g, s, c, w) {
+  over(g, s, c) {
+    const { w } = s;
     const {
       history,
       head: { baseline, best },
@@ -193,27 +130,9 @@ class Plot {
     );
   }
 
-  nearest({ offsetX, offsetY }) {
-    let found = null,
-      closest = 400;
-    for (const row of this.s ? [...this.store.history.points, ...this.store.history.live.values()] : []) {
-      const value = row.metrics[0];
-      if (!Number.isFinite(value) && row.state !== "failed") continue;
-      const far =
-        (this.s.x(row.n) - offsetX) ** 2 +
-        ((row.state === "failed" ? this.box.clientHeight - 18 : this.s.y(value)) - offsetY) ** 2;
-      if (far < closest) [closest, found] = [far, row];
-    }
-    return found;
-  }
-
-  hover(event) {
-    const row = this.nearest(event);
-    this.tip.hidden = !row;
-    this.canvas.style.cursor = row ? "pointer" : "";
-    if (!row) return;
-    say(this.tip, `trial ${row.n}: ${number(row.metrics[0], 5) || row.reason || "no value"} (${row.state})`);
-    this.tip.style.left = `${Math.min(event.offsetX + 10, this.box.clientWidth - this.tip.offsetWidth - 4)}px`;
-    this.tip.style.top = `${Math.max(2, event.offsetY - 28)}px`;
+  spots(row) {
+    const value = row.metrics[0];
+    if (row.state === "failed") return [[this.s.x(row.n), this.s.h - 18]];
+    return Number.isFinite(value) ? [[this.s.x(row.n), this.s.y(value)]] : [];
   }
 }
