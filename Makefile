@@ -4,8 +4,9 @@
 #   make check   the first three of these
 #   make lab     open the first notebook in JupyterLab
 #   make sidebar build the part of it that runs in the browser (lab and test do)
+#   make pictures take the README's pictures anew, of a real JupyterLab
 #   make clean   remove what these targets made
-.PHONY: demo test check sidebar lab clean
+.PHONY: demo test check sidebar lab pictures clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= python3
@@ -30,6 +31,9 @@ sidebar: $(READY)
 
 lab: sidebar
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_first_sweep.ipynb
+
+pictures: sidebar
+	@PYTHONPATH=tests $(BIN)/python .ci/pictures.py
 
 clean:
 	rm -rf .venv demo

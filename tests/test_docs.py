@@ -32,7 +32,7 @@ def option_row(option: table.Option) -> str:
 
 def verb_row(verb: verbs.Verb) -> str:
     """Give the row of the README's table for a verb of `%sweep`."""
-    return f"| `%sweep {verb.name} {verb.usage}` | {verb.help} |"
+    return f"| `{f'%sweep {verb.name} {verb.usage}'.rstrip()}` | {verb.help} |"
 
 
 def plain(source: str) -> str:

@@ -27,12 +27,13 @@ FLOORS: list[set[str]] = [
     {"vocabulary"},
     {"jobs"},
     {"definition", "proposers", "pruners", "executors"},
+    {"trackers"},
     {"store", "notation"},
     {"runner", "results"},
     {"ledger"},
     {"snapshot"},
     {"handle"},
-    {"live", "parallel"},
+    {"live", "notify", "parallel"},
     {"magics", "widgets", "server", "cli"},
     {"__init__", "__main__"},
 ]
@@ -41,8 +42,8 @@ FACES = FLOORS[-2]
 
 #: Foreign library -> the files and folders that may import it.
 DOORS: dict[str, tuple[str, ...]] = {
-    "IPython": ("cli/shell.py", "magics/", "widgets/view.py"),
-    "anywidget": ("widgets/page.py",),
+    "IPython": ("__init__.py", "cli/shell.py", "magics/", "widgets/view.py"),
+    "anywidget": ("widgets/config_page.py", "widgets/form_page.py", "widgets/page.py"),
     "asyncssh": ("executors/backends/ssh_link.py",),
     "cloudpickle": ("jobs/pickling.py",),
     "cryptography": ("executors/backends/jobqueue_script.py",),
@@ -58,14 +59,17 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jupyter_server": ("server/extension.py", "server/handlers.py"),
     "joblib": ("jobs/artifacts.py", "parallel.py"),
     "matplotlib": ("results/canvas.py",),
+    "mlflow": ("trackers/mlflow.py",),
     "numpy": ("results/",),
     "optuna": ("proposers/optuna.py", "results/study.py"),
     "pandas": ("results/frame.py",),
     "psutil": ("store/leases.py",),
     "scipy": ("proposers/simple.py",),
     "sqlite3": ("store/",),
+    "tensorboard": ("trackers/tensorboard.py",),
     "tornado": ("server/handlers.py",),
-    "traitlets": ("cli/shell.py", "widgets/page.py"),
+    "traitlets": ("cli/shell.py", "widgets/config_page.py", "widgets/form_page.py", "widgets/page.py"),
+    "wandb": ("trackers/wandb.py",),
     "yaml": ("results/script.py",),
 }
 

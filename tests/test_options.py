@@ -45,6 +45,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "output": ("h", "h"),
     "tag": ("paper", ("paper",)),
     "note": ("table 2", "table 2"),
+    "log": ("tb", ("tb",)),
+    "notify": ("mail me", "mail me"),
 }
 FLAGS = ["grid", "keep-going", "fail-fast", "fresh", "allow-unused", "no-canary", "bg", "dry-run"]
 TARGETS = {"min", "max", "trials"}

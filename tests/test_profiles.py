@@ -62,7 +62,8 @@ def test_a_profile_of_the_readme_is_read_and_says_what_it_would_start(
     assert spec == examples[name].spec
     where = clusters.parse(spec.name, spec.options)
     if where.kind == "class":
-        pytest.importorskip(where.options["class"].partition(".")[0], reason="the class's package is not installed")
+        module = where.options["class"].rpartition(".")[0]
+        pytest.importorskip(module, reason="the class's package is not installed", exc_type=ImportError)
     if where.kind == "slurm":
         pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
     assert clusters.describe(where)

@@ -163,17 +163,19 @@ class Server:
 
 
 class Browser:
-    """A headless Chromium. `width` and `height` are the window's, in pixels."""
+    """A headless Chromium. `width` and `height` are the window's in pixels; pictures have `scale` times as many."""
 
-    def __init__(self, width: int = 1200, height: int = 900) -> None:
-        self.size = (width, height)
+    def __init__(self, width: int = 1200, height: int = 900, scale: float = 1) -> None:
+        self.size, self.scale = (width, height), scale
 
     def __enter__(self) -> Browser:
         from playwright.sync_api import sync_playwright
 
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS), headless=True)
-        self._context = self._browser.new_context(viewport={"width": self.size[0], "height": self.size[1]})
+        self._context = self._browser.new_context(
+            viewport={"width": self.size[0], "height": self.size[1]}, device_scale_factor=self.scale
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

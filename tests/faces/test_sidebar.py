@@ -180,6 +180,16 @@ def test_a_panel_shows_table_log_and_code_of_a_sweep(run: Callable[..., Notebook
 
 
 @LAB
+def test_a_panel_has_its_style_also_where_no_kernel_has_drawn_a_view(run: Callable[..., Notebook]) -> None:
+    notebook = run(f"%%sweep unseen --min loss -n 4 --jobs 2 --bg\n{QUICK}")
+    wait_for("its row", lambda: row(notebook, "unseen").count() == 1)
+    notebook.page.get_by_role("button", name="unseen", exact=True).click()
+    view = notebook.page.locator(".jp-sweep-panel .sweep-view")
+    wait_for("its rows", lambda: view.locator(".body .row").count() == 4)
+    assert max(icon.bounding_box()["width"] for icon in view.locator(".body .row svg").all()) < 30
+
+
+@LAB
 def test_a_log_is_followed_while_its_trial_runs(run: Callable[..., Notebook]) -> None:
     body = "x = choice(1)\nfor line in range(400):\n    print('line', line, flush=True)\n    time.sleep(0.05)\nloss = x"
     notebook = run(f"%%sweep followed --min loss -n 1 --jobs 1\n{body}")
