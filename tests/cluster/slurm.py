@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CPUS = 4
-_LIMIT_S = 30
+_LIMIT_S = 90
 _CONF = """
 ClusterName=sweep
 SlurmctldHost=localhost(127.0.0.1)
