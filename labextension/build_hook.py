@@ -21,7 +21,10 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
         if version == "editable":
             return
         if not (built / "package.json").exists() and not _build(source):
-            print("jupyter_sweep is built without its sidebar, which needs Node.js 20 or newer.", file=sys.stderr)
+            print(
+                "jupyter_sweep is built without its sidebar, which needs Node.js 20 and npm's registry.",
+                file=sys.stderr,
+            )
             return
         build_data["artifacts"].append("/jupyter_sweep/labextension")
         build_data["shared_data"][str(built)] = SHARE
@@ -29,9 +32,12 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def _build(source: Path) -> bool:
-    jlpm = shutil.which("jlpm")
-    if jlpm is None or shutil.which("node") is None:
+    """Build it; False where that can't be done: an install must not fail for want of a sidebar."""
+    jlpm, node = shutil.which("jlpm"), shutil.which("node")
+    if jlpm is None or node is None:
         return False
-    for command in (["install", "--immutable"], ["build:prod"]):
-        subprocess.run([jlpm, *command], cwd=source, check=True)
-    return True
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    if int(version.strip().lstrip("v").partition(".")[0] or 0) < 20:
+        return False
+    commands = (["install", "--immutable"], ["build:prod"])
+    return all(subprocess.run([jlpm, *command], cwd=source, check=False).returncode == 0 for command in commands)
