@@ -291,27 +291,29 @@ def test_a_trial_that_has_ended_is_not_lost_with_a_worker_that_dies_before_it_te
     def hear_no_end(self: DaskExecutor, message: Any) -> None:  # as if word of it had died with the worker
         at, (address, text) = message
         told = json.loads(text)
-        told["events"] = [event for event in told["events"] if event["kind"] != "finished"]
+        told["events"] = [event for event in told["events"] if event["kind"] == "started"]
         hear(self, (at, (address, json.dumps(told))))
 
     monkeypatch.setattr(DaskExecutor, "_on_message", hear_no_end)
     executor, jobs = DaskExecutor("local", slots=2), JobFolder(tmp_path / "sweeps")
     try:
-        bodies = ["loss = 4", "raise ValueError('why')", "import time\ntime.sleep(600)"]
+        reporting = "report(0, loss=5)\nloss = 5"
+        bodies = ["loss = 4", "raise ValueError('why')", reporting, "import time\ntime.sleep(600)"]
         tasks = [jobs.task(jobs.write(body)) for body in bodies]
         executor.submit([Task(task["trial_id"], task) for task in tasks])
-        wait_for(lambda: any(isinstance(e, Started) and e.trial_id == tasks[2]["trial_id"] for e in executor.events(1)))
-        assert all(Path(task["folder"], ".end.json").exists() for task in tasks[:2])
+        wait_for(lambda: any(isinstance(e, Started) and e.trial_id == tasks[3]["trial_id"] for e in executor.events(1)))
+        assert all(Path(task["folder"], ".end.json").exists() for task in tasks[:3])
         worker = next(p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline()))
         worker.kill()
         ends: dict[int, Any] = {}
         limit = time.monotonic() + 60
-        while len(ends) < 3 and time.monotonic() < limit:
+        while len(ends) < 4 and time.monotonic() < limit:
             ends.update((e.trial_id, e) for e in executor.events(0.05) if isinstance(e, Finished | Lost))
-        first, second, third = (ends[task["trial_id"]] for task in tasks)
+        first, second, third, fourth = (ends[task["trial_id"]] for task in tasks)
         assert (first.state, first.metrics) == ("completed", {"loss": 4.0})
         assert (second.reason, second.error) == ("error", "ValueError: why")
-        assert isinstance(third, Lost)
+        assert isinstance(third, Lost), "a report of it was not heard: it is not done"
+        assert isinstance(fourth, Lost)
         assert not any(Path(task["folder"], ".end.json").exists() for task in tasks)
     finally:
         executor.close()

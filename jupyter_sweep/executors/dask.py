@@ -25,7 +25,7 @@ from typing import Any
 from ..errors import SweepError
 from . import clusters, remote
 from .backends.base import Demanding, Mortal, Queued
-from .base import Event, Finished, Lost, SchedulerGone, Started, Task, event_from
+from .base import Event, Finished, Lost, Reported, SchedulerGone, Started, Task, event_from
 from .doubts import DIED, Doubts, why_ended
 from .elsewhere import Choice, choose
 from .ferry import Ferry
@@ -359,6 +359,8 @@ class DaskExecutor:
         if isinstance(event, Started):
             flight.batch.began = True
             flight.worker, flight.address, flight.device = event.worker, address, event.device
+        elif isinstance(event, Reported):
+            self._last_words.hear(data["ticket"])
         elif isinstance(event, Finished | Lost):
             if self._doubts.hold(data["ticket"], event, address):
                 return

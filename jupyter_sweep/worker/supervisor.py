@@ -207,17 +207,20 @@ class _Telling:
     def __init__(self, emit: Emit, task: Task) -> None:
         self._emit, self._task = emit, task
         self._told: list[Event] = []
+        self._reports = 0
 
     def __call__(self, kind: str, **fields: Any) -> None:
         task = self._task
         event = {"kind": kind, "trial_id": task["trial_id"], "ticket": task["ticket"], "at": time.time(), **fields}
-        if kind in ("started", "finished"):
+        if kind == "reported":
+            self._reports += 1
+        else:
             self._told.append(event)
         if kind == "finished" and "end" in task:
             self._write_down(*task["end"])
         self._emit(event)
 
     def _write_down(self, path: str, whose: str) -> None:
-        text = json.dumps([whose, self._told])
+        text = json.dumps([whose, self._reports, self._told])
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:  # a full disk: it is only told
             file.write(text)
