@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from jupyter_sweep import plugins
+from jupyter_sweep import plugins, units
 from jupyter_sweep.definition import Spec
 from jupyter_sweep.errors import Mistakes, SweepError
 from jupyter_sweep.jobs.base import JobRef
-from jupyter_sweep.notation import specs, table, units, words
+from jupyter_sweep.notation import specs, table, words
 from jupyter_sweep.notation.options import DEFAULT_TRIALS, Options, build, from_keywords, parse_line
 from jupyter_sweep.space.parameter import Choice
 from jupyter_sweep.space.space import Space

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
+from .. import units
 from ..errors import SweepError, count
 from ..handle import Handle
-from ..notation import units
 from .borrowed import Borrowed
 from .look import find
 from .output import wrapped

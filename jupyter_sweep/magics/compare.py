@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .. import live
 from ..errors import SweepError
 from ..handle import Handle
 from ..results import comparing
+from . import frontend
 
 if TYPE_CHECKING:
     from .line import Tools
@@ -24,11 +25,8 @@ _MISSING = "-"
 
 def show(tools: Tools, given: list[str], flags: set[str]) -> None:
     """Show what was asked for."""
-    from IPython.display import display
-
     handles = found(tools, given)
-    put: Callable[..., Any] = display  # IPython's has no types
-    put({"text/html": page(handles), "text/plain": listing(handles)}, raw=True)
+    frontend.put(page(handles), listing(handles))
 
 
 def found(tools: Tools, given: list[str]) -> list[Handle]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,11 @@ def insert_cell(shell: InteractiveShell, text: str) -> None:
         print(text)
     else:
         shell.set_next_input(text, replace=False)
+
+
+def put(page: str, text: str) -> None:
+    """Show HTML in the output of the running cell, and text where it can't be shown."""
+    from IPython.display import display
+
+    show: Callable[..., Any] = display  # IPython's has no types
+    show({"text/html": page, "text/plain": text}, raw=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from .. import live
+from .. import live, units
 from ..errors import SweepError, count, suggest
 from ..handle import Handle
-from ..notation import units, words
+from ..notation import words
 from ..results import export
 from ..store.sqlite import Store
 from . import check, clean, clusters, compare, dry_run, forms, frontend, questions, replay, verbs, workers

@@ -81,16 +81,7 @@ def check(shell: InteractiveShell, line: str, body: str) -> Checked:
     options, mistakes = notation.read_line(line, namespace=shell.user_ns, metrics=metrics_of(shell, body))
     space = None
     try:
-        space = check_cell(
-            body,
-            shell.user_ns,
-            pins=options.pins,
-            space=_space(options.space, shell.user_ns),
-            ignore=options.ignore,
-            allow_unused=options.allow_unused,
-            targets=options.targets,
-            transform=shell.transform_cell,
-        )
+        space = check_cell(body, shell.user_ns, **_asked(shell, options))
     except Mistakes as error:
         mistakes += error.mistakes
     except SweepError as error:
@@ -128,23 +119,25 @@ def metrics_of(shell: InteractiveShell, body: str) -> list[str]:
 def _job(shell: InteractiveShell, body: str, options: Options, mistakes: list[Mistake], folder: Path) -> CellJob | None:
     """Read the body; add its mistakes to those of the line."""
     try:
-        return parse_cell(
-            body,
-            shell.user_ns,
-            pins=options.pins,
-            space=_space(options.space, shell.user_ns),
-            ignore=options.ignore,
-            allow_unused=options.allow_unused,
-            targets=options.targets,
-            folder=str(folder),
-            transform=shell.transform_cell,
-            version_tag=options.version,
-        )
+        asked = _asked(shell, options)
+        return parse_cell(body, shell.user_ns, folder=str(folder), version_tag=options.version, **asked)
     except Mistakes as error:
         mistakes += error.mistakes
     except SweepError as error:
         mistakes.append(Mistake(str(error), line=1))
     return None
+
+
+def _asked(shell: InteractiveShell, options: Options) -> dict[str, Any]:
+    """Give what the line asks of the reader of the body."""
+    return {
+        "pins": options.pins,
+        "space": _space(options.space, shell.user_ns),
+        "ignore": options.ignore,
+        "allow_unused": options.allow_unused,
+        "targets": options.targets,
+        "transform": shell.transform_cell,
+    }
 
 
 def _space(expression: str, namespace: Mapping[str, Any]) -> Space | None:

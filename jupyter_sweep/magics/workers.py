@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SweepError, count
 from ..runner import elastic
 from ..runner.elastic import Cluster
+from . import frontend
 
 if TYPE_CHECKING:
     from .line import Tools
@@ -36,11 +37,8 @@ _CELL = "padding:1px 14px 1px 0;white-space:nowrap;text-align:{};"
 
 def show(tools: Tools, given: list[str], flags: set[str]) -> None:
     """Show a block for each cluster of the folder, or for the one of the sweep that is named."""
-    from IPython.display import display
-
     found = clusters(tools, given)
-    put: Callable[..., Any] = display  # IPython's has no types
-    put({"text/html": page(found), "text/plain": listing(found)}, raw=True)
+    frontend.put(page(found), listing(found))
 
 
 def clusters(tools: Tools, given: list[str]) -> list[Cluster]:

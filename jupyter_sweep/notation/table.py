@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import plugins
+from .. import plugins, units
 from ..definition import Spec
 from ..errors import SweepError
 from ..executors import gpus
-from . import specs, units
+from . import specs
 
 NAME = re.compile(r"[A-Za-z][\w.-]{0,63}")
 
