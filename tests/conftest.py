@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,17 @@ def _tell(verb: object) -> None:
         verb()  # type: ignore[operator]
     except psutil.NoSuchProcess:
         return
+
+
+@contextlib.contextmanager
+def shared_home(folder: Path) -> Iterator[Path]:
+    """Work in a folder whose sweeps share a warm driver; all that it started ends with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
+        patch.setenv("JUPYTER_SWEEP_IDLE_S", "30")
+        patch.chdir(folder)
+        yield folder
+    end_processes_of(folder / "sweeps")
 
 
 @pytest.fixture(scope="module", autouse=True)

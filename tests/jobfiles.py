@@ -9,12 +9,14 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import cloudpickle
+import psutil
 
 from jupyter_sweep import worker
 from jupyter_sweep.worker.process import boot_data
@@ -214,3 +216,25 @@ class Runner:
 
 
 _TASK_KEYS = {"timeout_s", "memory_gb", "cpus", "seed", "title", "folder", "isolation", "grace_s"}
+
+
+def wait_for(what: Callable[[], Any], limit_s: float = 20) -> Any:
+    """Give the first true answer of `what`."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        answer = what()
+        if answer:
+            return answer
+        time.sleep(0.01)
+    raise AssertionError(f"nothing came within {limit_s} s")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def told(end: dict[str, Any]) -> tuple[str, str, str]:
+    return end["state"], end["reason"], end["error"]

@@ -6,14 +6,13 @@ import os
 import random
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from jobfiles import JobFolder, Runner
+from jobfiles import JobFolder, Runner, is_alive, told, wait_for
 
 PROCESSES = ["warm", "fork", "fresh"]
 ALL = [*PROCESSES, "inline"]
@@ -34,27 +33,6 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     runner = Runner(JobFolder(tmp_path / "sweeps"))
     yield runner
     runner.slot.close()
-
-
-def wait_for(what: Callable[[], Any], limit_s: float = 20) -> Any:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        answer = what()
-        if answer:
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"nothing came within {limit_s} s")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def told(end: dict[str, Any]) -> tuple[str, str, str]:
-    return end["state"], end["reason"], end["error"]
 
 
 # -- the same trial in all --------------------------------------------------------------------------------------------

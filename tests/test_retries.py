@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import end_processes_of
+from conftest import shared_home
 from jobfiles import JobFolder
 
 from jupyter_sweep import Choice, Int, Space, SweepError, checkpoint, report, run, sweep
@@ -28,13 +28,8 @@ STEPS = 5
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all tests, so that they share warm drivers; each uses names of its own."""
-    folder = tmp_path_factory.mktemp("retries")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
-        patch.setenv("JUPYTER_SWEEP_IDLE_S", "30")
-        patch.chdir(folder)
+    with shared_home(tmp_path_factory.mktemp("retries")) as folder:
         yield folder
-    end_processes_of(folder / "sweeps")
 
 
 def wait_for(what: Callable[[], Any], limit_s: float = 60) -> Any:

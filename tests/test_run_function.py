@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import end_processes_of, processes_of
+from conftest import processes_of, shared_home
 
 from jupyter_sweep import Choice, Float, Int, Space, SweepError, checkpoint, report, run, save, seed, sweep
 from jupyter_sweep.handle import Handle
@@ -27,13 +27,8 @@ WHERE: list[dict[str, Any]] = [{"on": "inline"}, {"jobs": 2}, {"on": "threads", 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all tests, so that they share warm drivers; each uses names of its own."""
-    folder = tmp_path_factory.mktemp("functions")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
-        patch.setenv("JUPYTER_SWEEP_IDLE_S", "30")
-        patch.chdir(folder)
+    with shared_home(tmp_path_factory.mktemp("functions")) as folder:
         yield folder
-    end_processes_of(folder / "sweeps")
 
 
 def bowl(x: float, k: int) -> float:

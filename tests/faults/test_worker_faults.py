@@ -7,14 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from jobfiles import JobFolder, Runner
+from jobfiles import JobFolder, Runner, is_alive, told, wait_for
 
 from jupyter_sweep.worker import logfile
 
@@ -29,34 +27,12 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     runner.slot.close()
 
 
-def wait_for(what: Callable[[], Any], limit_s: float = 20) -> Any:
-    """Give the first true answer of `what`."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        answer = what()
-        if answer:
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"nothing came within {limit_s} s")
-
-
 def marked(runner: Runner) -> list[int]:
     """Wait until the body is under way; give the pids that it named."""
     path = runner.folder.home / "mark"
     text: str = wait_for(lambda: path.exists() and (path.read_text() or " "))
     path.unlink()
     return [int(pid) for pid in text.split()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def told(end: dict[str, Any]) -> tuple[str, str, str]:
-    return end["state"], end["reason"], end["error"]
 
 
 def goes_on(runner: Runner) -> bool:
