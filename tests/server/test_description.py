@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from server.conftest import STORE
 from server.serving import API, Server
@@ -132,6 +133,14 @@ def half_valid(case: Any, data: st.DataObject) -> None:
                 place[key] = data.draw(VALID[key])
 
 
+def can_be_asked(case: Any) -> bool:
+    """Tell whether an address can say it: an empty list leaves no trace, and tornado hangs up on a line of 64 kB."""
+    if any(value == [] for value in (case.query or {}).values()):
+        return False
+    asked = [urlencode(place, doseq=True) for place in (case.path_parameters, case.query) if place]
+    return len("".join(asked)) < 32_000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", [f"{r.method} {r.path}" for r in ROUTES] + ["GET /openapi"])
 def test_whatever_is_asked_the_answer_is_as_described(server: Server, described: Any, operation: str) -> None:
@@ -141,6 +150,7 @@ def test_whatever_is_asked_the_answer_is_as_described(server: Server, described:
     @schemathesis_given(described[path][method])
     def ask(case: Any, data: st.DataObject) -> None:
         half_valid(case, data)
+        assume(can_be_asked(case))
         case.call_and_validate(headers={"Authorization": f"token {server.token}"})
 
     ask()
