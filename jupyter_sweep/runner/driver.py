@@ -9,6 +9,7 @@ Slots are shared out in turn, so that two notebooks that use one folder both get
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import signal
@@ -226,6 +227,7 @@ def main(options: dict[str, Any]) -> int:
         leases.sign_off(store, driver_id)
         raise
     sys.setswitchinterval(0.0005)
+    gc.freeze()  # else a collection looks at all that Dask loaded, and trials wait 0.1 s for it
     driver = Driver(store, driver_id, options["key"], executor)
 
     def end(*_: Any) -> None:

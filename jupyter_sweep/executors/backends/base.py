@@ -7,6 +7,9 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol, runtime_checkable
 
+#: The resource by which a worker says how many slots it has, where they are not as many as its threads.
+SLOTS = "slots"
+
 
 class Backend(Protocol):
     """A cluster with a client of ours.
