@@ -79,6 +79,34 @@ def test_a_closed_one_leaves_its_process_to_the_next(apart: Apart) -> None:
     end(again)
 
 
+def test_what_it_chose_ahead_comes_next_and_nothing_comes_twice(apart: Apart) -> None:
+    here = Tpe(SPACE, LOSS, seed=0, n_startup=3)
+    assert apart.ask(2) == here.ask(2)
+    apart.tell(finished(0, {"a": 0.5, "b": "x"}))
+    assert apart.ask(2) == here.ask(2)  # these were chosen before that was told
+    assert [p.index for n in (1, 3, 2) for p in apart.ask(n)] == [5, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 6, 7])
+def test_a_finite_space_is_proposed_whole_however_many_are_asked_for(n: int) -> None:
+    proposer = made(Space(b=Choice("x", "y"), c=Choice(1, 2, 3)))
+    found = []
+    while not proposer.exhausted:
+        found += proposer.ask(n)
+    assert len({str(p.params) for p in found}) == len(found) == 6
+    assert proposer.ask(n) == []
+    end(proposer)
+
+
+def test_one_that_chooses_ahead_leaves_its_process_to_the_next_too(apart: Apart) -> None:
+    apart.ask(3)
+    apart.close()
+    again = made()
+    assert again._process is apart._process
+    assert again.ask(1) == Tpe(SPACE, LOSS, seed=0, n_startup=3).ask(1)
+    end(again)
+
+
 def test_one_that_was_killed_says_so_at_once(apart: Apart) -> None:
     apart.ask(1)
     os.kill(apart._process._popen.pid, signal.SIGKILL)

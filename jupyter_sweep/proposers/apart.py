@@ -25,6 +25,8 @@ from .base import Proposal
 
 #: One choice may take so long, the start of the process included.
 ANSWER_S = 120.0
+#: How long a choice that nobody wants any more is waited for, so that its process can be used again.
+CLOSE_S = 1.0
 
 
 class Gone(Exception):
@@ -65,6 +67,8 @@ class Apart:
         self._told: list[Trial] = []
         self._is_ready = False
         self._exhausted: bool | None = None
+        self._is_asked = False
+        self._chosen: list[Proposal] = []
         self._process = _Process.spare or _Process()
         _Process.spare = None
         self._process.send((name, space, tuple(objectives), seed, dict(options), list(told)))
@@ -72,7 +76,7 @@ class Apart:
     @property
     def is_ready(self) -> bool:
         """Tell whether the process has begun; raises Gone when it has ended instead."""
-        if not self._is_ready and self._process.has_word:
+        if not self._is_ready and not self._is_asked and self._process.has_word():
             self._await_ready()
         return self._is_ready
 
@@ -82,18 +86,34 @@ class Apart:
         self._exhausted = None
 
     def ask(self, n: int) -> list[Proposal]:
-        """Give up to `n` proposals; fewer only when the space is exhausted."""
-        return self._answer(n)
+        """Give up to `n` proposals; fewer only when the space is exhausted.
+
+        Who asks for several at once runs them faster than they are chosen: as many are then chosen ahead, while these
+        run. They come next, whatever is told meanwhile.
+        """
+        self._receive_ahead()
+        if len(self._chosen) < n:
+            self._send(n - len(self._chosen))
+            self._receive()
+        proposals, self._chosen = self._chosen[:n], self._chosen[n:]
+        if n > 1 and not self._exhausted:
+            self._send(n)
+        return proposals
 
     @property
     def exhausted(self) -> bool:
         """Tell whether no configuration is left to propose."""
-        if self._exhausted is None:
-            self._answer(0)
-        return bool(self._exhausted)
+        self._receive_ahead()
+        if self._exhausted is None and not self._chosen:
+            self._send(0)
+            self._receive()
+        return bool(self._exhausted) and not self._chosen
 
     def close(self) -> None:
         """Let go of the process: the next one that is made here takes it over. May be called twice."""
+        if self._is_asked and self._process.has_word(CLOSE_S):
+            with contextlib.suppress(Gone, SweepError):
+                self._receive()
         if self._is_ready and _Process.spare is None:
             _Process.spare = self._process
         elif _Process.spare is not self._process:
@@ -104,15 +124,24 @@ class Apart:
             self._process.receive()
             self._is_ready = True
 
-    def _answer(self, n: int) -> list[Proposal]:
+    def _send(self, n: int) -> None:
         self._await_ready()
         self._is_ready = False  # until it answers: one that is lost must not be taken over
         self._process.send((self._told, n))
-        proposals, self._exhausted, mistake = self._process.receive()
-        self._told, self._is_ready = [], True
+        self._told, self._is_asked = [], True
+
+    def _receive_ahead(self) -> None:
+        if self._is_asked:
+            self._receive()
+
+    def _receive(self) -> None:
+        """Take an answer; what was told since it was asked may make more of the space exhausted, or less."""
+        proposals, exhausted, mistake = self._process.receive()
+        self._is_asked, self._is_ready = False, True
+        self._exhausted = None if self._told else exhausted
         if mistake is not None:
             raise SweepError(mistake)
-        return [Proposal(*proposal) for proposal in proposals]
+        self._chosen += [Proposal(*proposal) for proposal in proposals]
 
 
 class _Process:
@@ -133,9 +162,12 @@ class _Process:
             )
         self._line: Connection[Any, Any] = Connection(ours.detach())
 
-    @property
-    def has_word(self) -> bool:
-        return self._line.poll(0)
+    def has_word(self, limit_s: float = 0) -> bool:
+        """Tell whether it has said something, or ended, waiting up to `limit_s` for that."""
+        try:
+            return self._line.poll(limit_s)
+        except OSError:
+            return True
 
     def send(self, message: Any) -> None:
         try:

@@ -7,6 +7,7 @@ resumes a sweep go into a file that only the user can read, because a warm drive
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -37,10 +38,15 @@ class Asked(NamedTuple):
 
 def driver_key(executor: Spec, python: str = sys.executable) -> str:
     """Name the driver that serves an executor: same words, same Python, same code of ours share a warm driver."""
-    package = Path(__file__).resolve().parent.parent
-    stamp = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
-    text = json.dumps([executor.name, executor.options, python, str(package), stamp], sort_keys=True)
+    text = json.dumps([executor.name, executor.options, python, *_code()], sort_keys=True)
     return f"{word_in_key(executor.name)}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+@functools.cache
+def _code() -> tuple[str, int]:
+    """Give our folder and when its youngest file was written, as this process, which has loaded it, found it."""
+    package = Path(__file__).resolve().parent.parent
+    return str(package), max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
 
 
 def word_in_key(word: str) -> str:
