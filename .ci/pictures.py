@@ -38,6 +38,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     take_cell()
     take_sidebar_and_comparison()
+    take_form()
     for path in sorted(IMAGES.glob("*.png")):
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1024:.0f} KB")
 
@@ -97,6 +98,21 @@ def take_sidebar_and_comparison() -> None:
         wait_for("its charts", lambda: page.locator(".jp-sweep-compare svg path[stroke]").count() >= 4)
         settle(page)
         keep(page.locator(".jp-sweep-compare"), "compare")
+
+
+def take_form() -> None:
+    """Take the form of a sweep of the seventh notebook."""
+    setup = sources("07_form_and_sidebar", "%load_ext")
+    sweep, form = sources("07_form_and_sidebar", "%%sweep by_model", "%sweep form")
+    with opened([*setup, sweep, form], 1000, 1400) as notebook:
+        notebook.js("app.shell.collapseLeft()")
+        for index in (1, 2):
+            notebook.run(index)
+            notebook.wait_done(index)
+        form_in_page = notebook.page.locator(".sweep-form")
+        wait_for("its rows", form_in_page.is_visible)
+        settle(notebook.page)
+        keep(form_in_page, "form")
 
 
 def done(view: Locator) -> int:

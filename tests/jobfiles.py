@@ -9,8 +9,7 @@ import json
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -216,17 +215,6 @@ class Runner:
 
 
 _TASK_KEYS = {"timeout_s", "memory_gb", "cpus", "seed", "title", "folder", "isolation", "grace_s"}
-
-
-def wait_for(what: Callable[[], Any], limit_s: float = 20) -> Any:
-    """Give the first true answer of `what`."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        answer = what()
-        if answer:
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"nothing came within {limit_s} s")
 
 
 def is_alive(pid: int) -> bool:

@@ -9,13 +9,11 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jupyter_sweep import SweepError
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.live import sweep
 
@@ -116,16 +114,3 @@ class Kernel:
         handle = sweep(line.split()[0])
         assert handle.wait(60), handle
         return handle
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 30) -> None:
-    """Wait until a condition holds; a store or sweep that is not there yet doesn't hold."""
-    limit = time.monotonic() + limit_s
-    while True:
-        try:
-            if condition():
-                return
-        except SweepError:
-            pass
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.03)

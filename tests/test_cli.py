@@ -19,7 +19,7 @@ from typing import Any
 import nbformat
 import pytest
 from conftest import end_processes_of
-from kernels import wait_for
+from waiting import wait_for
 
 from jupyter_sweep import sweep
 from jupyter_sweep.cli import arguments

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import processes_of
 from jobfiles import JobFolder
-from kernels import Kernel, wait_for
+from kernels import Kernel
+from waiting import wait_for
 
 from jupyter_sweep.errors import Mistakes, SweepError
 from jupyter_sweep.executors import clusters

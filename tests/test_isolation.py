@@ -12,7 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from jobfiles import JobFolder, Runner, is_alive, told, wait_for
+from jobfiles import JobFolder, Runner, is_alive, told
+from waiting import wait_for
 
 PROCESSES = ["warm", "fork", "fresh"]
 ALL = [*PROCESSES, "inline"]

@@ -22,7 +22,7 @@ NAME = "jupyter_sweep"
 
 #: From the ground up. `vocabulary` makes parameters of `space`, `jobs` finds them in a cell: steps within one floor.
 FLOORS: list[set[str]] = [
-    {"errors", "worker"},
+    {"errors", "interrupts", "worker"},
     {"trial", "space", "plugins", "units"},
     {"vocabulary"},
     {"jobs"},

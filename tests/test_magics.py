@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from conftest import end_processes_of, processes_of
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from waiting import wait_for
 
 import jupyter_sweep
 from jupyter_sweep import SweepError
@@ -90,14 +90,6 @@ def frame(shell: InteractiveShell, name: str) -> list[dict[str, object]]:
     """Give the rows of a sweep's table as the user's own namespace sees it."""
     rows: list[dict[str, object]] = shell.ev(f"sweep({name!r}).df.to_dict('records')")
     return rows
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 30) -> None:
-    """Wait until a condition holds."""
-    limit = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.05)
 
 
 # -- the extension ----------------------------------------------------------------------------------------------------

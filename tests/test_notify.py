@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import processes_of
+from waiting import wait_for
 
 from jupyter_sweep import Float, Space, SweepError, run
 from jupyter_sweep.handle import Handle
@@ -38,13 +38,6 @@ def bowl(x: float) -> float:
 
 def fails(x: float) -> float:
     raise ValueError("no luck")
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 60) -> None:
-    limit = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.05)
 
 
 def warnings(handle: Handle) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from conftest import end_processes_of
-from kernels import Kernel, wait_for
+from kernels import Kernel
+from waiting import wait_for
 
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.live import sweep

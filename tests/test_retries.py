@@ -14,6 +14,7 @@ import psutil
 import pytest
 from conftest import shared_home
 from jobfiles import JobFolder
+from waiting import wait_for
 
 from jupyter_sweep import Choice, Int, Space, SweepError, checkpoint, report, run, sweep
 from jupyter_sweep.executors.base import Finished, Lost, Started, Task
@@ -30,16 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all tests, so that they share warm drivers; each uses names of its own."""
     with shared_home(tmp_path_factory.mktemp("retries")) as folder:
         yield folder
-
-
-def wait_for(what: Callable[[], Any], limit_s: float = 60) -> Any:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        answer = what()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"nothing came within {limit_s} s")
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------

@@ -321,3 +321,13 @@ def test_a_call_in_the_background_returns_at_once_and_is_waited_for_and_stopped(
     assert handle.state == "stopped"
     assert handle.counts.get("cancelled", 0) <= 2
     assert run(slow, Space(k=Int(1, 3)), name="bg", min="loss", n="+1", algo="random", jobs=2).state == "finished"
+
+
+def test_nobody_reads_the_options_of_a_place_from_a_command_line(folder: Path) -> None:
+    (folder / "sweeps.toml").write_text("[profiles.quiet]\non = 'local'\nadapt = {maximum = 2}\n")
+    handle = run(bowl, Space(x=Float(0, 1), k=Int(1, 3)), name="quiet", min="value", n=3, on="quiet")
+    (folder / "sweeps.toml").unlink()
+    assert handle.counts == {"completed": 3}
+    lines = [" ".join(process.cmdline()) for process in processes_of(folder)]
+    assert any("runner.driver" in line and "quiet" in line for line in lines)
+    assert not any("maximum" in line for line in lines)

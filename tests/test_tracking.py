@@ -8,13 +8,13 @@ import signal
 import sqlite3
 import struct
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from conftest import processes_of
+from waiting import wait_for
 
 from jupyter_sweep import Float, Space, SweepError, report, run, save, sweep
 from jupyter_sweep.handle import Handle
@@ -37,7 +37,6 @@ def job(x: float) -> dict[str, float]:
 
 
 def slow(x: float) -> float:
-    import time
 
     for epoch in range(8):
         report(loss=x * epoch, epoch=epoch)
@@ -51,13 +50,6 @@ def servers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home.parent}/mlflow.db")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 60) -> None:
-    limit = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.1)
 
 
 def followers(home: Path) -> list[psutil.Process]:

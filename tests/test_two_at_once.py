@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import processes_of
-from kernels import Kernel, wait_for
+from kernels import Kernel
+from waiting import wait_for
 
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.live import sweep

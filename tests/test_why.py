@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import processes_of
-from kernels import Kernel, wait_for
+from kernels import Kernel
+from waiting import wait_for
 
 from jupyter_sweep.live import sweep
 from jupyter_sweep.runner import cleaning

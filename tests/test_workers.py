@@ -14,8 +14,9 @@ import psutil
 import pytest
 from conftest import processes_of
 from faces.fake_sweep import HOSTILE, FakeSweep
-from kernels import Kernel, wait_for
+from kernels import Kernel
 from test_view import Recorded
+from waiting import wait_for
 
 from jupyter_sweep.errors import SweepError
 from jupyter_sweep.live import sweep

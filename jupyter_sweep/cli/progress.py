@@ -6,16 +6,14 @@ times gives up waiting. The sweep itself belongs to its driver and survives this
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
 import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .. import interrupts
 from ..handle import Handle
 from . import look
 from .borrowed import Borrowed
@@ -48,7 +46,7 @@ class Progress:
         """Show the sweep until it has ended or `on_interrupt(1, 2, ...)` gives False; give how often it was called."""
         self.handles.append(handle)
         told, change = 0, 0
-        with _counted() as interrupts:
+        with interrupts.counted() as seen:
             while True:
                 if sentence := each():
                     self.say(sentence)
@@ -56,7 +54,7 @@ class Progress:
                 change = snapshot["change"]
                 is_over = snapshot["sweep"]["state"] != "paused" and handle.ended
                 self._draw(snapshot, last=is_over)
-                while not is_over and len(interrupts) > told:
+                while not is_over and len(seen) > told:
                     told += 1
                     self.interrupts += 1
                     is_over = not on_interrupt(told)
@@ -122,17 +120,3 @@ class ProgressView:
             return Seen(times)
 
         return follow()
-
-
-@contextlib.contextmanager
-def _counted() -> Iterator[list[int]]:
-    """Give a list that grows with each Ctrl-C, instead of the exception."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)

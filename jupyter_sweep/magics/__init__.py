@@ -16,7 +16,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from .. import live
 from ..notation import table
-from . import awaited, cell, completion, frontend, line, verbs
+from . import awaited, cell, completion, frontend, verbs
 from .errors import told
 from .view import View
 
@@ -70,6 +70,8 @@ class SweepMagics(Magics):
     @line_magic("sweep")  # type: ignore[arg-type]
     @_documented(verbs.help_text())
     def sweep_line(self, given: str) -> None:
+        from . import line  # all that the verbs need takes a fifth of the time of loading
+
         with told():
             line.run(line.Tools(self._shell, self._view, self.folder), given)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -79,33 +77,3 @@ def _set_aside() -> Iterator[None]:
         asyncio._set_running_loop(outer)
         if task is not None:
             asyncio.tasks._enter_task(outer, task)
-
-
-@contextmanager
-def noted() -> Iterator[list[int]]:
-    """Note interrupts in a list instead of raising them, until the view listens for them itself.
-
-    While asyncio builds or drops a loop, Python may be in a finalizer, where an exception is printed and forgotten.
-    """
-    early: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield early
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: early.append(number))
-    try:
-        yield early
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Let an interrupt raise KeyboardInterrupt in the block, also in an awaited cell: for trials in this process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from .. import live
+from .. import interrupts, live
 from ..errors import SweepError, count
 from ..handle import Handle
 from ..trial import TrialState
@@ -33,7 +33,7 @@ def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str)
     with told():
         handle = _begin(shell, folder, line, body)
         if handle is not None:
-            with awaited.noted() as early:
+            with interrupts.counted() as early:
                 watcher = _Watcher(shell, handle, early)
                 seen = awaited.block_on(watcher.watch(view))
             _close(shell, handle, seen, watcher)
@@ -60,7 +60,7 @@ class _Watcher:
     stays in the saved file; in a terminal the view says it, because it writes over the last line.
     """
 
-    def __init__(self, shell: InteractiveShell, handle: Handle, early: list[int] | None = None) -> None:
+    def __init__(self, shell: InteractiveShell, handle: Handle, early: list[float] | None = None) -> None:
         self._shell = shell
         self._handle = handle
         self._early = [] if early is None else early  # interrupts from before the view listened for them
@@ -139,7 +139,7 @@ def begin_from_form(shell: InteractiveShell, folder: Path, line: str, body: str)
 def _start(prepared: Prepared, folder: Path) -> Handle:
     options, sweep = prepared.options, prepared.sweep
     try:
-        with awaited.stoppable():
+        with interrupts.raised():
             return live.start(
                 sweep,
                 prepared.job,

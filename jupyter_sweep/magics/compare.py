@@ -98,9 +98,10 @@ def _sections(handles: Sequence[Handle]) -> list[Section]:
     apart = {
         "settings that differ": comparing.differences([comparing.settings(d) for d in definitions], str),
         "ranges that differ": comparing.differences([dict(d.space.describe()) for d in definitions], str),
-        "best parameters that differ": comparing.differences([b.params if b else {} for b in bests], repr),
+        "best parameters that differ": comparing.differences([b.params if b else {} for b in bests], _value),
     }
     rows = [(name, [one[name] for one in results]) for name in results[0]]
+    rows = [(name, values) for name, values in rows if set(values) != {_MISSING}]
     return [
         ("", rows),
         *(
@@ -130,6 +131,10 @@ def _results(handle: Handle) -> dict[str, str]:
 
 def _number(value: float | None) -> str:
     return _MISSING if value is None else "nan" if math.isnan(value) else f"{value:.6g}"
+
+
+def _value(value: object) -> str:
+    return _number(value) if isinstance(value, float) else repr(value)
 
 
 def _code(handles: Sequence[Handle]) -> str:

@@ -20,7 +20,6 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from .. import live, plugins
 from ..errors import StoreError
 from ..notation import table
-from ..results import export
 from . import verbs
 
 _LINE = re.compile(r"\s*(%%?)sweep\s(.*)", re.DOTALL)
@@ -106,6 +105,8 @@ def _on_line(text: str, folder: Path) -> Iterable[str]:
         return verbs.NAMES
     named = before[0] in verbs.BY_NAME and "NAME" in verbs.BY_NAME[before[0]].usage
     if before[-1] == "--to" or re.search(r"\s--to=\S*$", text):
+        from ..results import export
+
         return list(export.KINDS)
     places = verbs.BY_NAME[before[0]].usage.split() if named else []
     is_name = len(before) <= len(places) and places[len(before) - 1].strip("[]") == "NAME"

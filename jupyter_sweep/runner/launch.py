@@ -25,6 +25,9 @@ from ..store.sqlite import Store
 from . import inline
 from .detached import detach, with_package
 
+#: The variable that hands a driver the options of its place: an `env` there may hold what others must not read, and
+#: anybody can read a command line.
+PLACE = "JUPYTER_SWEEP_PLACE"
 #: How long a driver waits for work where the environment doesn't say.
 IDLE_S = 300.0
 
@@ -159,7 +162,7 @@ def ensure_driver(
     leases.refuse_second_host(store)
     if leases.live_driver(store, key) is not None:
         return
-    place = {"word": executor.name, "options": executor.options}
-    options = json.dumps({"home": str(store.home), "key": key, "slots": slots, **place})
+    start = json.dumps({"home": str(store.home), "key": key, "slots": slots, "word": executor.name})
     python, env = other or (sys.executable, with_package(os.environ))
-    detach([python, "-m", "jupyter_sweep.runner.driver", options], log=log_path(store.home, key), env=env)
+    env = {**env, PLACE: json.dumps(executor.options)}
+    detach([python, "-m", "jupyter_sweep.runner.driver", start], log=log_path(store.home, key), env=env)

@@ -294,7 +294,7 @@ class View {
     this.params.dataset.key = key;
     this.params.replaceChildren(
       ...(best?.params ?? []).flatMap(([name, value]) => {
-        const [left, right] = [bdi("name", name), bdi("", param(value))];
+        const [left, right] = term(name, param(value));
         left.title = name.slice(0, 300);
         right.title = right.textContent;
         return [left, right];

@@ -15,17 +15,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import signal
 import sys
 import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
+from .. import interrupts
 from ..errors import SweepError
 from . import text
 from .mirror import Handle, Mirror
@@ -304,9 +303,9 @@ async def watch(
     """
     face = pick_face(handle)
     face.open()
-    with _interrupts(face.wake) as interrupts:
-        await _drive(face, interrupts, on_interrupt, each)
-    return Seen(face.mirror.snapshot(), len(interrupts), face.wants_cell)
+    with interrupts.counted(face.wake) as seen:
+        await _drive(face, seen, on_interrupt, each)
+    return Seen(face.mirror.snapshot(), len(seen), face.wants_cell)
 
 
 def show(handle: Handle) -> None:
@@ -321,7 +320,7 @@ def show(handle: Handle) -> None:
 
 async def _drive(
     face: Face,
-    interrupts: Sequence[float] = (),
+    seen: Sequence[float] = (),
     on_interrupt: Callable[[int], bool] | None = None,
     each: Callable[[], str] | None = None,
 ) -> None:
@@ -335,33 +334,11 @@ async def _drive(
             changed = face.draw()
             if face.mirror.ended:
                 return
-            if len(interrupts) > handled:
-                handled = len(interrupts)
+            if len(seen) > handled:
+                handled = len(seen)
                 if on_interrupt is None or not on_interrupt(handled):
                     return
             pause = CLICK_S if woken else FAST_S if changed else min(SLOW_S, pause * 1.5)
             woken = await face.rest(pause if face.watched else SLOW_S)
     finally:
         await face.close()
-
-
-@contextlib.contextmanager
-def _interrupts(wake: Callable[[], None]) -> Iterator[list[float]]:
-    """Give a list that grows by the time of each interrupt.
-
-    Without it ipykernel cancels the coroutine once and ignores a second interrupt, and a terminal leaves it hanging.
-    """
-    seen: list[float] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        seen.append(time.time())
-        wake()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)

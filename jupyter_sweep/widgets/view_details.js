@@ -31,7 +31,7 @@ function details(store, { number: n, params, error, traceback, log_tail, curves,
   const row = store.rows.get(n),
     left = make("dl"),
     right = make("div", "texts");
-  const line = (name, value) => left.append(bdi("name", name), bdi("", value));
+  const line = (name, value) => left.append(...term(name, value));
   for (const [name, value] of params) line(name, value);
   store.head.columns.metrics.forEach((m, i) => {
     if (row.metrics[i] !== undefined) line(m, number(row.metrics[i], 6));

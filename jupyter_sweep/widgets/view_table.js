@@ -27,7 +27,7 @@ class Table {
     this.id = `sweep-${Math.random().toString(36).slice(2)}`;
     this.grid = box.appendChild(make("div", "grid"));
     this.grid.tabIndex = 0;
-    this.grid.setAttribute("role", "grid");
+    this.grid.setAttribute("role", "treegrid");
     this.grid.setAttribute("aria-label", "Trials; arrow keys move, Enter opens");
     this.heads = this.grid.appendChild(make("div", "row heads"));
     this.heads.setAttribute("role", "row");
@@ -400,10 +400,10 @@ class Table {
   toggle(n) {
     this.open = this.open === n ? null : n;
     this.details?.remove();
-    this.details = this.open === null ? null : make("div", "details");
+    this.details = this.open === null ? null : opened();
     this.grid.classList.toggle("tall", this.open !== null);
     if (this.open !== null) {
-      this.details.append(make("div", "dim", `asking the ${this.store.source} …`));
+      this.details.firstChild.append(make("div", "dim", `asking the ${this.store.source} …`));
       if (!this.ask(n)) this.answer(this.known(n));
     }
     this.paint();
@@ -418,8 +418,17 @@ class Table {
 
   answer(message) {
     if (message.number !== this.open) return;
-    this.details.replaceChildren(...details(this.store, message, this.acts));
+    this.details.firstChild.replaceChildren(...details(this.store, message, this.acts));
   }
+}
+
+// The place of an open row's details: to a screen reader a row of one cell.
+function opened() {
+  const row = make("div", "opened"),
+    cell = row.appendChild(make("div", "details"));
+  row.setAttribute("role", "row");
+  cell.setAttribute("role", "gridcell");
+  return row;
 }
 
 // At most `most` items, evenly spread.

@@ -34,11 +34,15 @@ const make = (tag, cls = "", text = undefined) => {
 const say = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
-const bdi = (cls, text) => {
-  const node = make("bdi", cls, text);
+// Text from outside, whose direction stays its own.
+const own = (tag, cls, text) => {
+  const node = make(tag, cls, text);
   node.dir = "auto";
   return node;
 };
+const bdi = (cls, text) => own("bdi", cls, text);
+// A name and its value, for a list of those.
+const term = (name, value) => [own("dt", "", name), own("dd", "", value)];
 
 function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");

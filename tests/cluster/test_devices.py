@@ -19,7 +19,8 @@ from typing import Any
 import distributed
 import pytest
 from jobfiles import JobFolder
-from kernels import Kernel, wait_for
+from kernels import Kernel
+from waiting import wait_for
 
 from jupyter_sweep import Int, Space, run
 from jupyter_sweep.errors import SweepError

@@ -18,7 +18,7 @@ from cluster import slurm
 from cluster.slurm import Slurm
 from conftest import end_processes_of, processes_of
 from jobfiles import JobFolder
-from kernels import wait_for
+from waiting import wait_for
 
 from jupyter_sweep import Float, Int, Space, SweepError, checkpoint, report, run
 from jupyter_sweep.executors.base import Event, Finished, Lost, Started, Task

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobfiles import JobFolder, Runner, is_alive, told, wait_for
+from jobfiles import JobFolder, Runner, is_alive, told
+from waiting import wait_for
 
 from jupyter_sweep.worker import logfile
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernels import wait_for
 from server.conftest import run_script
 from server.serving import Page, Server
+from waiting import wait_for
 
 from jupyter_sweep import sweep
 from jupyter_sweep.handle import Handle
