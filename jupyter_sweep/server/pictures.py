@@ -77,5 +77,7 @@ def _differing(found: Sequence[dict[str, Any]], text: Callable[[Any], str]) -> l
 
 
 def _text(views: Views, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     shown = views.wire_value(encode(value))
     return str(shown["t"] if isinstance(shown, dict) else shown)

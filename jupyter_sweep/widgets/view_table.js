@@ -151,8 +151,10 @@ class Table {
     const anchor = this.grid.scrollTop > 0 ? this.order[this.at(this.grid.scrollTop)] : null;
     const before = anchor && this.top(this.order.indexOf(anchor));
     this.layout(rows);
-    if (!rows || rows.length > 300) this.rebuild();
-    else {
+    if (!rows || rows.length > 300) {
+      this.rebuild();
+      this.learn();
+    } else {
       const moved = new Set(rows),
         compare = this.compare();
       for (const row of rows) {
@@ -217,6 +219,17 @@ class Table {
           .toLowerCase(),
       };
     return row.words.text;
+  }
+
+  // Make the words of all rows while there is nothing else to do: all at once they would hold up the first search.
+  learn() {
+    const rows = [...this.store.rows.values()],
+      idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 })));
+    const some = (time) => {
+      while (rows.length && time.timeRemaining() > 2) for (const row of rows.splice(-100)) this.words(row);
+      if (rows.length) idle(some);
+    };
+    idle(some);
   }
 
   passes(row) {

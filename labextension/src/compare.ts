@@ -89,7 +89,9 @@ function picture({ sweeps, best, space, settings }: wire.Comparison): HTMLElemen
 }
 
 function finals(sweeps: wire.Compared[], labels: string[]): HTMLElement {
-  const heads = ['sweep', 'state', 'target', 'best', 'trial', 'mean ± sd of its repetitions', 'defaults', 'trials', 'time'];
+  const repeated = sweeps.some(s => s.sd !== null);
+  const means = repeated ? ['mean ± sd of its repetitions'] : [];
+  const heads = ['sweep', 'state', 'target', 'best', 'trial', ...means, 'defaults', 'trials', 'time'];
   const rows = sweeps.map((s, i) => {
     const goal = s.objectives[0];
     const spread = s.mean === null ? '' : `${number(value(s.mean))}${s.sd === null ? '' : ` ± ${number(value(s.sd))}`}`;
@@ -100,7 +102,7 @@ function finals(sweeps: wire.Compared[], labels: string[]): HTMLElement {
       goal ? `${goal.direction} ${goal.metric}` : '',
       s.best ? number(value(s.best.value)) : 'none yet',
       s.best ? String(s.best.number) : '',
-      spread,
+      ...(repeated ? [spread] : []),
       s.baseline ? number(value(s.baseline.value)) : '',
       String(trials),
       duration(Math.round(s.elapsed_s))
