@@ -152,7 +152,9 @@ class TimelineChart extends Chart {
       g.lineTo(x, at.bottom);
       g.stroke();
       g.globalAlpha = 1;
-      g.fillText(duration(t), x, at.bottom + 14);
+      const text = duration(t),
+        half = g.measureText(text).width / 2;
+      g.fillText(text, Math.min(x, at.right + 12 - half), at.bottom + 14);
     }
     Object.assign(g, { fillStyle: c.fg, textAlign: "left" });
     g.fillText("time since the first start, by worker", at.left, 12);
