@@ -200,7 +200,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         home = Path(folder) / "sweeps"
-        os.environ.update(JUPYTER_SWEEP_HOME=str(home), JUPYTER_SWEEP_IDLE_S="60")
+        os.environ.update(JUPYTER_SWEEP_HOME=str(home), JUPYTER_SWEEP_IDLE_S="900")
         handle, havoc = soak(given.minutes, given.trials, given.jobs, given.seed)
         laws = judge(handle, havoc, given.trials)
         for driver in filter(psutil.pid_exists, havoc.drivers):
