@@ -189,7 +189,7 @@ def test_a_panel_has_its_style_also_where_no_kernel_has_drawn_a_view(run: Callab
     assert max(icon.bounding_box()["width"] for icon in view.locator(".body .row svg").all()) < 30
 
 
-@LAB
+@BOTH
 def test_a_log_is_followed_while_its_trial_runs(run: Callable[..., Notebook]) -> None:
     body = "x = choice(1)\nfor line in range(400):\n    print('line', line, flush=True)\n    time.sleep(0.05)\nloss = x"
     notebook = run(f"%%sweep followed --min loss -n 1 --jobs 1\n{body}")
@@ -206,7 +206,7 @@ def test_a_log_is_followed_while_its_trial_runs(run: Callable[..., Notebook]) ->
     sweep("followed").kill()
 
 
-@LAB
+@BOTH
 def test_two_sweeps_are_compared_side_by_side(run: Callable[..., Notebook]) -> None:
     cells = [f"%%sweep {name} --min loss -n 8 --algo {algo} --jobs 2\n{QUICK}" for name, algo in COMPARED.items()]
     notebook = run(*cells, runs=2)

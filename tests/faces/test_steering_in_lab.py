@@ -12,7 +12,7 @@ import pytest
 from faces.labdrive import Notebook, chromium, wait_for
 
 # These name the fixtures of the sidebar's tests, one server and one browser for all of a module.
-from faces.test_sidebar import BUILT, LAB, QUICK, SLOW, browser, complaints, ended, row, run, server, state
+from faces.test_sidebar import BOTH, BUILT, LAB, QUICK, SLOW, browser, complaints, ended, row, run, server, state
 
 from jupyter_sweep import sweep
 
@@ -80,7 +80,7 @@ def test_the_menu_of_a_cell_makes_it_a_sweep_and_opens_a_form(run: Run) -> None:
     notebook.page.wait_for_selector(".sweep-form")
 
 
-@LAB
+@BOTH
 def test_a_failed_trial_runs_again_by_a_click_and_any_trial_is_replayed_in_a_cell(run: Run, tmp_path: Path) -> None:
     mended = tmp_path / "mended"
     notebook = run(f"%%sweep again --min loss --algo grid --jobs 2 --keep-going\n{FLAKY.format(str(mended))}")
@@ -100,7 +100,7 @@ def test_a_failed_trial_runs_again_by_a_click_and_any_trial_is_replayed_in_a_cel
     assert complaints(notebook) == []
 
 
-@LAB
+@BOTH
 def test_the_same_steering_works_where_the_kernel_is_gone(run: Run) -> None:
     notebook = run(f"%%sweep orphan --min loss -n 30 --jobs 2\n{SLOW}")
     page = notebook.page
@@ -113,7 +113,7 @@ def test_the_same_steering_works_where_the_kernel_is_gone(run: Run) -> None:
     wait_for("the last row", lambda: "30 of 30" in page.inner_text(".sweep-view"))
 
 
-@LAB
+@BOTH
 def test_a_sweep_that_is_quick_is_whole_in_the_page_when_its_cell_ends(run: Run) -> None:
     notebook = run(f"%%sweep whole --min loss -n 25 --jobs 2\n{QUICK}")
     notebook.wait_done(1)
