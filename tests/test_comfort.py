@@ -96,6 +96,16 @@ def test_one_name_compares_its_last_two_versions_and_their_code(started: Interac
     assert shown(started, "%sweep compare a@1 a@2").data["text/plain"] == text
 
 
+def test_repetitions_are_told_by_their_mean_and_its_interval(started: InteractiveShell) -> None:
+    body = "from jupyter_sweep import seed\nk = choice(1, 2)\nloss = k + seed() % 7 / 100"
+    started.run_cell(f"%%sweep many --min loss --grid --repeat 3 --on inline\n{body}")
+    text = shown(started, "%sweep compare many b").data["text/plain"]
+    (row,) = (line for line in text.splitlines() if line.startswith("its repetitions"))
+    assert re.search(r"1\.0\d+ \(95 % CI \d\.\d+\.\.\d\.\d+\)  -$", row)
+    assert "its repetitions" not in shown(started, "%sweep compare a b").data["text/plain"]
+    started.run_cell("%sweep drop many --yes")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [("b", "With what is 'b'"), ("a bb", "Did you mean 'b'"), ("a@9 b", "no version 9"), ("a@x b", "whole number")],

@@ -117,7 +117,10 @@ def _results(handle: Handle) -> dict[str, str]:
     data = handle.snapshot()
     sweep, best = handle.definition, handle.best
     final = comparing.final_values(sweep, handle.trials(), None if best is None else best.trial)
-    spread = "" if final is None or final.n < 2 else f"{_number(final.mean)} ± {_number(final.sd)} of {final.n}"
+    low, high = (math.nan, math.nan) if final is None else final.interval
+    spread = (
+        "" if final is None or math.isnan(low) else f"{_number(final.mean)} (95 % CI {_number(low)}..{_number(high)})"
+    )
     baseline, metric = data["baseline"], _plain(sweep.objective.metric)
     return {
         "state": sweep.state,

@@ -59,6 +59,7 @@ def _compared(views: Views, reader: Reader) -> dict[str, Any]:
         head, state = views.wire_head(mirror), mirror.state
         sweep, trials = reader.handle.definition, reader.handle.trials()
     found = comparing.final_values(sweep, trials, state["best"] and state["best"]["number"])
+    low, high = (None, None) if found is None or found.n < 2 else map(views.wire_metric, found.interval)
     return {
         "store": reader.store_path,
         **{key: head["sweep"][key] for key in ("name", "version", "state", "objectives")},
@@ -66,7 +67,9 @@ def _compared(views: Views, reader: Reader) -> dict[str, Any]:
         "best": None if head["best"] is None else {key: head["best"][key] for key in ("number", "value")},
         "baseline": head["baseline"],
         "mean": None if found is None else views.wire_metric(found.mean),
-        "sd": None if found is None or found.n < 2 else views.wire_metric(found.sd),
+        "ci_low": low,
+        "ci_high": high,
+        "n": 0 if found is None else found.n,
         "elapsed_s": state["progress"]["elapsed_s"],
         "history": plotdata.history(trials, sweep.objective)[: plotdata.POINTS],
     }

@@ -89,12 +89,13 @@ function picture({ sweeps, best, space, settings }: wire.Comparison): HTMLElemen
 }
 
 function finals(sweeps: wire.Compared[], labels: string[]): HTMLElement {
-  const repeated = sweeps.some(s => s.sd !== null);
-  const means = repeated ? ['mean ± sd of its repetitions'] : [];
+  const repeated = sweeps.some(s => s.n > 1);
+  const means = repeated ? ['mean of its repetitions, 95 % CI'] : [];
   const heads = ['sweep', 'state', 'target', 'best', 'trial', ...means, 'defaults', 'trials', 'time'];
   const rows = sweeps.map((s, i) => {
     const goal = s.objectives[0];
-    const spread = s.mean === null ? '' : `${number(value(s.mean))}${s.sd === null ? '' : ` ± ${number(value(s.sd))}`}`;
+    const bounds = s.ci_low === null ? '' : ` (${number(value(s.ci_low))} … ${number(value(s.ci_high))}, n = ${s.n})`;
+    const spread = s.mean === null ? '' : `${number(value(s.mean))}${bounds}`;
     const trials = Object.values(s.counts).reduce((a, b) => a + b, 0);
     return [
       labels[i],

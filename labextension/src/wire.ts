@@ -38,7 +38,7 @@ export interface Text {
 
 export type TrialState = 'waiting' | 'running' | 'completed' | 'pruned' | 'failed' | 'cancelled';
 
-/** One of the sweeps that are compared, by its first target. */
+/** One of the sweeps that are compared, by its first target. `mean` is of the `n` repetitions of the best configuration, `ci_low` and `ci_high` bound its 95 % interval by Student's t; these two are None where there are less than two. */
 export interface Compared {
   store: string;
   name: string;
@@ -49,7 +49,9 @@ export interface Compared {
   best: Leader | null;
   baseline: Baseline | null;
   mean: number | 'nan' | 'inf' | '-inf' | null;
-  sd: number | 'nan' | 'inf' | '-inf' | null;
+  ci_low: number | 'nan' | 'inf' | '-inf' | null;
+  ci_high: number | 'nan' | 'inf' | '-inf' | null;
+  n: number;
   elapsed_s: number;
   history: Point[];
 }

@@ -60,7 +60,11 @@ class Plots(TypedDict):
 
 
 class Compared(TypedDict):
-    """One of the sweeps that are compared, by its first target."""
+    """One of the sweeps that are compared, by its first target.
+
+    `mean` is of the `n` repetitions of the best configuration, `ci_low` and `ci_high` bound its 95 % interval by
+    Student's t; these two are None where there are less than two.
+    """
 
     store: str
     name: str
@@ -71,7 +75,9 @@ class Compared(TypedDict):
     best: Leader | None
     baseline: Baseline | None
     mean: Number | None
-    sd: Number | None
+    ci_low: Number | None
+    ci_high: Number | None
+    n: int
     elapsed_s: float
     history: list[Point]
 
