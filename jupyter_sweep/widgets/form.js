@@ -1,21 +1,20 @@
 // The form: draws the state that the kernel sends and sends what is typed. Every text goes into the page as text.
 
 const TYPING_MS = 250; // after the last key the kernel is asked
-const KIND_WORDS = { float: "float", int: "int", choice: "choice", ordinal: "ordinal", normal: "normal" };
 let serial = 0;
 
-class Form {
+class Form extends Controls {
   constructor(model, root) {
+    super((commit) => this.changed(commit));
     this.model = model;
     this.rev = 0;
-    this.rows = [];
     this.targets = [];
     this.id = `sweep-form-${(serial += 1)}`;
     this.root = root;
     root.classList.add("sweep-form");
     const inner = root.appendChild(make("div", "inner"));
     this.draw_fields(inner);
-    this.draw_rows(inner);
+    this.rows = new ParameterRows(inner, this.edited);
     this.preview = inner.appendChild(make("section", "preview"));
     this.preview.setAttribute("aria-label", "Preview");
     this.mistakes = inner.appendChild(make("ul", "mistakes"));
@@ -32,57 +31,8 @@ class Form {
 
   // -- parts
 
-  field(box, label, control, help = "", cls = "") {
-    const node = box.appendChild(make("label", `field ${cls}`));
-    node.appendChild(make("span", "label", label));
-    node.appendChild(control);
-    if (help) node.title = help;
-    return control;
-  }
-
-  input(label, on = true, hint = "") {
-    const node = make("input");
-    Object.assign(node, { type: "text", spellcheck: false, autocomplete: "off", placeholder: hint });
-    node.setAttribute("aria-label", label);
-    if (on) this.wire(node);
-    return node;
-  }
-
-  wire(node) {
-    node.addEventListener("input", () => this.edited(false));
-    node.addEventListener("change", () => this.edited(true));
-  }
-
-  select(label, words) {
-    const node = make("select");
-    for (const [value, text] of Object.entries(words)) node.appendChild(Object.assign(make("option", "", text), { value }));
-    node.setAttribute("aria-label", label);
-    node.addEventListener("change", () => this.edited(true));
-    return node;
-  }
-
-  button(box, shape, text, act, title = "") {
-    const node = box.appendChild(make("button", "act"));
-    node.type = "button";
-    if (shape) node.appendChild(icon(shape));
-    node.appendChild(make("span", "", text));
-    if (title) node.title = title;
-    node.addEventListener("click", act);
-    return node;
-  }
-
-  cross(box, label, act) {
-    const node = box.appendChild(make("button", "cross"));
-    node.type = "button";
-    node.appendChild(icon("failed"));
-    node.setAttribute("aria-label", label);
-    node.title = label;
-    node.addEventListener("click", act);
-    return node;
-  }
-
   draw_fields(box) {
-    const section = box.appendChild(make("section", "what"));
+    const section = (this.what = box.appendChild(make("section", "what")));
     section.setAttribute("aria-label", "The sweep");
     const top = section.appendChild(make("div", "fields first"));
     this.name = this.field(top, "Name", this.input("Name of the sweep", true, "after the notebook"));
@@ -127,79 +77,6 @@ class Form {
     this.targets.push(target);
   }
 
-  draw_rows(box) {
-    const section = box.appendChild(make("section", "space"));
-    section.setAttribute("aria-label", "Parameters");
-    this.table = section.appendChild(make("div", "rows"));
-    const head = this.table.appendChild(make("div", "head"));
-    for (const text of ["Parameter", "Kind", "Range", "Step", "Default", "Only if", "Other", ""]) head.appendChild(make("span", "", text));
-    head.setAttribute("aria-hidden", "true");
-    this.none = section.appendChild(make("div", "dim", "No parameter yet."));
-    this.button(section, "cell", "Parameter", () => {
-      const taken = new Set(this.rows.map((row) => row.name.value));
-      let [name, n] = ["x", 1];
-      while (taken.has(name)) name = `x${(n += 1)}`;
-      const row = this.add_row();
-      this.fill(row, { name, kind: "float", low: "0.0", high: "1.0", log: false, step: "", choices: "", default: "", when: "", more: "", key: -1, inline: false });
-      this.edited(true);
-      row.name.focus();
-      row.name.select();
-    }).classList.add("add");
-  }
-
-  add_row() {
-    const node = this.table.appendChild(make("div", "row"));
-    node.setAttribute("role", "group");
-    const part = (cls, label) => {
-      const cell = node.appendChild(make("div", `part ${cls}`));
-      cell.appendChild(make("span", "label", label)).setAttribute("aria-hidden", "true");
-      return cell;
-    };
-    const row = { node, key: -1, inline: false };
-    part("of-name", "Parameter").appendChild((row.name = this.input("Name")));
-    part("of-kind", "Kind").appendChild((row.kind = this.select("Kind", KIND_WORDS)));
-    const range = part("of-range", "Range");
-    row.low = range.appendChild(this.input("From", true, "from"));
-    row.to = range.appendChild(make("span", "dim", "to"));
-    row.high = range.appendChild(this.input("To", true, "to"));
-    row.log_label = range.appendChild(make("label", "log"));
-    row.log = row.log_label.appendChild(Object.assign(make("input"), { type: "checkbox" }));
-    row.log.addEventListener("change", () => this.edited(true));
-    row.log_label.appendChild(make("span", "", "log"));
-    row.log_label.title = "Even in the logarithm";
-    row.choices = range.appendChild(this.input("Values", true, '1, 2.5, "text", None'));
-    part("of-step", "Step").appendChild((row.step = this.input("Step")));
-    part("of-default", "Default").appendChild((row.default = this.input("Default", true, "middle")));
-    part("of-when", "Only if").appendChild((row.when = this.input("Only if", true, "always")));
-    part("of-more", "Other").appendChild((row.more = this.input("Other arguments", true, "")));
-    row.more.title = "prior=, meta=True, ignore_default=True";
-    row.remove = this.cross(node, "Remove this parameter", () => {
-      this.rows.splice(this.rows.indexOf(row), 1);
-      node.remove();
-      this.edited(true);
-    });
-    row.kind.addEventListener("change", () => this.adapt(row));
-    this.rows.push(row);
-    return row;
-  }
-
-  // Show the fields that a kind has.
-  adapt(row) {
-    const kind = row.kind.value,
-      listed = kind === "choice" || kind === "ordinal";
-    row.choices.hidden = !listed;
-    row.low.hidden = row.high.hidden = row.to.hidden = row.log_label.hidden = listed;
-    row.step.disabled = listed || kind === "normal";
-    row.low.placeholder = kind === "normal" ? (row.log.checked ? "mu" : "mean") : "from";
-    row.high.placeholder = kind === "normal" ? (row.log.checked ? "sigma" : "std") : "to";
-    row.low.setAttribute("aria-label", kind === "normal" ? "Mean" : "From");
-    row.high.setAttribute("aria-label", kind === "normal" ? "Standard deviation" : "To");
-    row.to.textContent = kind === "normal" ? "±" : "to";
-    row.when.disabled = row.inline;
-    row.when.title = row.inline ? "It stands in a conditional expression: change its condition in the cell below." : "";
-    row.default.placeholder = kind === "choice" ? "first" : kind === "normal" ? "mean" : "middle";
-  }
-
   draw_source(box) {
     const section = box.appendChild(make("section", "cell"));
     const label = section.appendChild(make("label", "field"));
@@ -231,8 +108,8 @@ class Form {
 
   // -- the page to the kernel
 
-  edited(commit) {
-    for (const row of this.rows) this.adapt(row);
+  changed(commit) {
+    this.rows.adapt_all();
     this.later(() => this.send({ kind: "edit", commit, drawn: this.drawn, ...this.values() }), commit ? 0 : TYPING_MS);
   }
 
@@ -246,21 +123,7 @@ class Form {
         tags: this.tags.value,
         more: this.more.value,
       },
-      rows: this.rows.map((row) => {
-        const { low, high, step, choices, when, more, kind, name } = row,
-          listed = kind.value === "choice" || kind.value === "ordinal",
-          own = text({ name, kind, when, more, default: row.default });
-        return {
-          ...own,
-          low: listed ? "" : low.value.trim(),
-          high: listed ? "" : high.value.trim(),
-          log: !listed && row.log.checked,
-          step: listed || kind.value === "normal" ? "" : step.value.trim(),
-          choices: listed ? choices.value.trim() : "",
-          key: row.key,
-          inline: row.inline,
-        };
-      }),
+      rows: this.rows.values(),
     };
   }
 
@@ -291,7 +154,8 @@ class Form {
     this.drawn = state.drawn;
     this.root.classList.toggle("unread", !state.readable);
     this.show_fields(state.fields);
-    this.show_rows(state);
+    this.rows.show(state);
+    for (const node of this.what.querySelectorAll("input, select, button")) node.disabled = !state.readable;
     if (this.source.value !== state.source) this.source.value = state.source;
     this.fit();
     this.show_mistakes(state.mistakes);
@@ -299,10 +163,6 @@ class Form {
     this.run.disabled = state.mistakes.length > 0;
     this.compare();
     for (const act of (this.after ?? []).splice(0)) act();
-  }
-
-  set(node, text) {
-    if (node.value !== text) node.value = text;
   }
 
   show_fields(fields) {
@@ -316,30 +176,6 @@ class Form {
       this.targets = [];
       for (const [way, metric] of fields.targets.length ? fields.targets : [["min", ""]]) this.add_target(way, metric);
     }
-  }
-
-  show_rows({ rows, wrong, readable }) {
-    while (this.rows.length > rows.length) this.rows.pop().node.remove();
-    while (this.rows.length < rows.length) this.add_row();
-    rows.forEach((data, i) => {
-      this.fill(this.rows[i], data);
-      this.rows[i].node.classList.toggle("wrong", wrong.includes(i));
-      this.rows[i].node.setAttribute("aria-label", `Parameter ${data.name}`);
-    });
-    this.none.hidden = rows.length > 0;
-    this.table.hidden = rows.length === 0;
-    for (const node of this.root.querySelectorAll(".what input, .what select, .space input, .space select, .space button, .what button"))
-      if (!readable) node.disabled = true;
-      else if (!node.closest(".row")) node.disabled = false;
-    if (readable) for (const row of this.rows) for (const node of [row.name, row.kind, row.low, row.high, row.log, row.choices, row.default, row.more, row.remove]) node.disabled = false;
-    if (readable) for (const row of this.rows) this.adapt(row);
-  }
-
-  fill(row, data) {
-    for (const name of ["name", "kind", "low", "high", "step", "choices", "default", "when", "more"]) this.set(row[name], data[name]);
-    row.log.checked = data.log;
-    Object.assign(row, { key: data.key, inline: data.inline });
-    this.adapt(row);
   }
 
   show_mistakes(mistakes) {

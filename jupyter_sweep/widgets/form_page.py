@@ -35,7 +35,7 @@ from .view import Live
 
 #: Drawings that an edit under way may have been made in.
 DRAWINGS = 20
-PARTS = ("view_words.js", "view_page.js", "form.js")
+PARTS = ("view_words.js", "view_page.js", "form_controls.js", "form_rows.js", "form.js")
 #: What stands beside a field, by option.
 LABELS = {
     "trials": "Trials", "time": "Time in all", "repeat": "Repetitions", "algo": "Algorithm", "stop": "Stop rule",
