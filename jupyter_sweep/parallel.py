@@ -6,7 +6,7 @@ cluster belongs to this process, starts with the first task and ends with it, or
 joblib's own back end for Dask was rejected: its tasks run in Dask's workers, where one that crashes takes its
 neighbours' work along.
 
-A batch of joblib's is a job of its own; what it gives comes back as a file in its folder. It costs about 20 ms.
+A batch of joblib's is a job of its own; what it gives comes back as a file in its folder. It costs 20 to 40 ms.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What a worker asks for arrives on Dask's own thread, which only queues it. One t
 of each trial: its log is written as it comes, and its end is passed on after everything that came before it. A few
 other threads carry the files, one piece in the hand of each, and take turns among all transfers, so that none waits for
 another's end and memory stays bounded. Pieces go by calls on a worker through the scheduler, the one way that every
-cluster has; 8 MiB at a time was fastest (200 MB a second out, 600 in). A worker gets only what its own trial names,
+cluster has; 8 MiB at a time was fastest. A worker gets only what its own trial names,
 and what it sends stays in its own trial's folder.
 """
 
