@@ -352,6 +352,24 @@ def test_there_are_as_many_slots_as_were_asked_for_whatever_their_number(bench: 
     assert len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize("first", [1, 2, 5, 10])
+def test_all_run_at_once_where_there_are_as_many_as_slots(tmp_path: Path, first: int) -> None:
+    executor = DaskExecutor("local", slots=first)
+    try:
+        bench = Bench(executor, JobFolder(tmp_path / "sweeps"), persists=True)
+        bench.submit(first, gate=tmp_path / "gate")
+        bench.until(lambda: len(bench.running) == first)
+        for slots in (first + 1, first + 4):  # what runs goes on, on workers that may have to go
+            executor.scale(slots)
+            bench.submit(slots - len(bench.running), gate=tmp_path / "gate")
+            bench.until(lambda slots=slots: len(bench.running) == slots)
+        (tmp_path / "gate").touch()
+        bench.until(lambda: len(bench.done) == first + 4)
+        assert bench.states == {"completed"}
+    finally:
+        executor.close()
+
+
 def test_a_cluster_that_adapts_starts_workers_for_work_and_ends_them_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,10 +28,18 @@ def settings(sweep: Sweep) -> dict[str, Any]:
 
 
 def differences(found: Sequence[dict[str, Any]], text: Callable[[Any], str]) -> list[tuple[str, list[str | None]]]:
-    """Give the names whose values, as text, are not the same in all; None stands for one that is missing."""
+    """Give the names whose values are not the same in all, and these as text; None stands for one that is missing.
+
+    What is no float is the same where its text is: a specification, for one, is more than it says.
+    """
     names = dict.fromkeys(name for one in found for name in one)
-    rows = [(name, [text(one[name]) if one.get(name) is not None else None for one in found]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+    rows = [(name, [one.get(name) for one in found]) for name in names]
+    apart = [(n, values) for n, values in rows if len({_exact(v, text) for v in values}) > 1]
+    return [(name, [None if v is None else text(v) for v in values]) for name, values in apart]
+
+
+def _exact(value: Any, text: Callable[[Any], str]) -> str | None:
+    return None if value is None else repr(value) if isinstance(value, float) else text(value)
 
 
 def final_values(sweep: Sweep, trials: Sequence[Trial], best: int | None) -> Configuration | None:

@@ -277,7 +277,7 @@ def _executor(options: dict[str, Any]) -> Executor:
 
 
 if __name__ == "__main__":
-    status = main({**json.loads(sys.argv[1]), "options": json.loads(os.environ.pop(launch.PLACE))})
+    status = main({"options": json.loads(os.environ.pop(launch.PLACE, "{}")), **json.loads(sys.argv[1])})
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # all is closed and written; what a library's threads still wait for must not keep the process

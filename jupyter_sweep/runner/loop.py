@@ -358,11 +358,11 @@ class Loop:
             self._set_state("failed" if excess else "finished", excess or self._closing_sentence())
 
     def _is_done(self) -> bool:
-        return self._chooser.exhausted or self._left() == 0
+        return self._left() == 0 or self._chooser.exhausted
 
     def _closing_sentence(self) -> str:
         wanted = self.sweep.budget.max_trials
-        if self._chooser.exhausted and (wanted is None or self._left() != 0):
+        if (wanted is None or self._left() != 0) and self._chooser.exhausted:
             return f"the space is exhausted: {count(len(self.history.groups), 'configuration')}"
         return ""
 

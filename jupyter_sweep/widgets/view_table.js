@@ -224,7 +224,8 @@ class Table {
   // Make the words of all rows while there is nothing else to do: all at once they would hold up the first search.
   learn() {
     const rows = [...this.store.rows.values()],
-      idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(() => act({ timeRemaining: () => 10 })));
+      slice = (act, end = performance.now() + 10) => act({ timeRemaining: () => end - performance.now() }),
+      idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(() => slice(act)));
     const some = (time) => {
       while (rows.length && time.timeRemaining() > 2) for (const row of rows.splice(-100)) this.words(row);
       if (rows.length) idle(some);

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 #: The resource by which a worker says how many slots it has, where they are not as many as its threads.
-SLOTS = "slots"
+SLOTS = "jupyter_sweep_slots"
 
 
 class Backend(Protocol):

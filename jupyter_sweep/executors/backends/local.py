@@ -185,12 +185,22 @@ class Local:
             self._cluster.scale(len(self._cluster.worker_spec))  # has the new ones started; returns at once
 
     def _add_workers(self) -> bool:
-        """Enter workers for the slots that are missing; tell whether there were any."""
+        """Enter workers for the slots that are missing; tell whether there were any.
+
+        A worker that serves all slots has threads to spare. Dask shares work out by threads, so beside others it would
+        be sent too much of it: it goes as soon as it is idle.
+        """
+        if self._missing() <= 0:
+            return False
+        options = {name: spec["options"] for name, spec in list(self._cluster.worker_spec.items())}
+        self._leaving |= {name for name, own in options.items() if own["nthreads"] > own["resources"][SLOTS]}
         missing = self._missing()
+        alone = missing <= SLOTS_PER_WORKER and self._follow is None and self._leaving >= options.keys()
         for first in range(0, missing, SLOTS_PER_WORKER):
             n, new = min(SLOTS_PER_WORKER, missing - first), self._cluster.new_spec
-            self._cluster.worker_spec[self._free_name(n)] = {**new, "options": {**new["options"], **_seats(n)}}
-        return missing > 0
+            own = {"nthreads": n + alone * math.ceil(n / 2), "resources": {SLOTS: n}}
+            self._cluster.worker_spec[self._free_name(n)] = {**new, "options": {**new["options"], **own}}
+        return True
 
     def _missing(self) -> int:
         """Give how many slots there should be beside those of the workers that stay."""
@@ -220,11 +230,6 @@ class Local:
             if process.pid in pids:
                 process.kill()
                 process.join(1)
-
-
-def _seats(n: int) -> dict[str, Any]:
-    """Say how a worker serves `n` slots: with half as many threads to spare, in which the next trials wait for one."""
-    return {"nthreads": n + math.ceil(n / 2), "resources": {SLOTS: n}}
 
 
 def _pid(nanny: Any) -> int | None:
