@@ -33,6 +33,11 @@ class Nursery:
         self._tried: set[str] = set()
         self._zygote: Process | None = None
 
+    @property
+    def is_dead(self) -> bool:
+        """True where somebody ended the zygote: what was forked from it follows a moment later."""
+        return self._zygote is not None and not self._zygote.is_alive
+
     def fork(self, env: Mapping[str, str], unwanted: Unwanted) -> Process:
         """Give a new child: forked, or a new interpreter where that does not go."""
         zygote = self._ready(unwanted)

@@ -146,7 +146,8 @@ class Slot:
         isolation = task.get("isolation") or "warm"
         key = launch.digest, _modules_digest(task["data"], task["job"]), task["cpus"], isolation
         ahead = self._process
-        if ahead is not None and not (_suits(ahead, key) and (ahead.pid or ahead.wait_until_ready(unwanted))):
+        dies = self._nursery is not None and self._nursery.is_dead
+        if ahead is not None and (dies or not (_suits(ahead, key) and (ahead.pid or ahead.wait_until_ready(unwanted)))):
             self._end()
         if self._process is None:
             self._process = self._started(environment(launch, task["cpus"], self.devices), key, unwanted)
