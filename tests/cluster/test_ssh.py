@@ -44,7 +44,13 @@ def hub(hosts: netns.Hosts, home: Path) -> Iterator[Hub]:
     for process in processes_of(home):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    until(lambda: not any(hosts.processes(name) for name in hosts.names), "hosts are not clear")
+
+    def left() -> list[str]:
+        return [f"{name}: {' '.join(p.cmdline())[:200]}" for name in hosts.names for p in hosts.processes(name)]
+
+    with contextlib.suppress(AssertionError):  # a host that was cut off may take TCP's pauses to hear that all is over
+        until(lambda: not left(), "hosts are not clear", 180)
+    assert left() == []
 
 
 def folders() -> set[str]:
