@@ -6,6 +6,7 @@ The third host sees neither the folder of the sweeps nor our package: what it ne
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import subprocess
@@ -46,7 +47,11 @@ def hub(hosts: netns.Hosts, home: Path) -> Iterator[Hub]:
             process.terminate()
 
     def left() -> list[str]:
-        return [f"{name}: {' '.join(p.cmdline())[:200]}" for name in hosts.names for p in hosts.processes(name)]
+        found = []
+        for process in itertools.chain.from_iterable(map(hosts.processes, hosts.names)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(" ".join(process.cmdline())[:200])
+        return found
 
     with contextlib.suppress(AssertionError):  # a host that was cut off may take TCP's pauses to hear that all is over
         until(lambda: not left(), "hosts are not clear", 180)
