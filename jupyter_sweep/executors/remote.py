@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import worker as worker_package
-from .backends.base import SLOTS, load_distributed
+from .backends.base import load_distributed
 
 
 class Remote(NamedTuple):
@@ -101,7 +101,7 @@ def _plugin(
             version = hashlib.blake2b("".join(sources.values()).encode(), digest_size=4).hexdigest()
             package = space["install"](f"_sweep_worker_{version}", space["compiled"](sources))
             own = str(worker.name)
-            n = int(worker.state.total_resources.get(SLOTS, worker.state.nthreads))
+            n = worker.state.nthreads
             if share.get("gpus"):
                 await asyncio.to_thread(self.take_devices, package.devices, n)
                 n = len(self.devices)

@@ -7,9 +7,6 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol, runtime_checkable
 
-#: The resource by which a worker says how many slots it has, where they are not as many as its threads.
-SLOTS = "jupyter_sweep_slots"
-
 
 class Backend(Protocol):
     """A cluster with a client of ours.

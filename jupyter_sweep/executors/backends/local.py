@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import itertools
 import logging
-import math
 import multiprocessing
 import sys
 import threading
@@ -21,11 +20,11 @@ from ...errors import SweepError, count
 from .. import gpus
 from ..clusters import Where, slots_here
 from .adapt import Follow, read_adapt
-from .base import SLOTS, environment_kept, load_distributed
+from .base import environment_kept, load_distributed
 
 _SETTINGS = {
-    # What the loop sends ahead of the slots (short trials) waits on the worker, in the threads that it has to spare.
-    "distributed.scheduler.worker-saturation": 1.0,
+    # What the loop sends ahead of the slots (short trials) waits on the worker: it then follows in 2 ms, not in 10.
+    "distributed.scheduler.worker-saturation": 1.5,
     # A trial whose worker dies is told to us, not run again behind our back.
     "distributed.scheduler.allowed-failures": 0,
 }
@@ -144,16 +143,16 @@ class Local:
                 self._grow()
 
     def capacity(self) -> int:
-        return sum(self._seats().values())
+        return sum(self._threads().values())
 
     def spare(self, busy: Collection[str]) -> list[str]:
         with self._lock:
-            names, seats = self._names(), self._seats()
-            left = sum(n for name, n in seats.items() if name not in self._leaving) - self._target()
+            names, threads = self._names(), self._threads()
+            left = sum(n for name, n in threads.items() if name not in self._leaving) - self._target()
             for address in sorted(names, key=lambda a: (a in busy, -names[a])):
                 name = names[address]
-                if name in seats and name not in self._leaving and seats[name] <= left:
-                    left -= seats[name]
+                if name in threads and name not in self._leaving and threads[name] <= left:
+                    left -= threads[name]
                     self._leaving.add(name)
             return [address for address, name in names.items() if name in self._leaving]
 
@@ -171,10 +170,9 @@ class Local:
         """Give the slots that there should be now."""
         return self._follow.target if self._follow else self._wanted
 
-    def _seats(self) -> dict[int, int]:
+    def _threads(self) -> dict[int, int]:
         """Give the slots of each worker by its name."""
-        specs = list(self._cluster.worker_spec.items())
-        return {name: spec["options"]["resources"][SLOTS] for name, spec in specs}
+        return {name: spec["options"]["nthreads"] for name, spec in list(self._cluster.worker_spec.items())}
 
     def _names(self) -> dict[str, int]:
         """Give the name of each worker that is there by its address."""
@@ -185,30 +183,21 @@ class Local:
             self._cluster.scale(len(self._cluster.worker_spec))  # has the new ones started; returns at once
 
     def _add_workers(self) -> bool:
-        """Enter workers for the slots that are missing; tell whether there were any.
-
-        A worker that serves all slots has threads to spare. Dask shares work out by threads, so beside others it would
-        be sent too much of it: it goes as soon as it is idle.
-        """
-        if self._missing() <= 0:
-            return False
-        options = {name: spec["options"] for name, spec in list(self._cluster.worker_spec.items())}
-        self._leaving |= {name for name, own in options.items() if own["nthreads"] > own["resources"][SLOTS]}
+        """Enter workers for the slots that are missing; tell whether there were any."""
         missing = self._missing()
-        alone = missing <= SLOTS_PER_WORKER and self._follow is None and self._leaving >= options.keys()
         for first in range(0, missing, SLOTS_PER_WORKER):
             n, new = min(SLOTS_PER_WORKER, missing - first), self._cluster.new_spec
-            own = {"nthreads": n + alone * math.ceil(n / 2), "resources": {SLOTS: n}}
-            self._cluster.worker_spec[self._free_name(n)] = {**new, "options": {**new["options"], **own}}
-        return True
+            own = {**new, "options": {**new["options"], "nthreads": n}}
+            self._cluster.worker_spec[self._free_name(n)] = own
+        return missing > 0
 
     def _missing(self) -> int:
         """Give how many slots there should be beside those of the workers that stay."""
-        return self._target() - sum(n for name, n in self._seats().items() if name not in self._leaving)
+        return self._target() - sum(n for name, n in self._threads().items() if name not in self._leaving)
 
     def _free_name(self, n: int) -> int:
         """Give the lowest number from which `n` slots have no worker, not even one that is ending."""
-        taken = {slot for name, own in self._seats().items() for slot in range(name, name + own)}
+        taken = {slot for name, own in self._threads().items() for slot in range(name, name + own)}
         taken |= {int(name) + i for name in list(self._cluster.workers) for i in range(SLOTS_PER_WORKER)}
         return next(first for first in itertools.count() if taken.isdisjoint(range(first, first + n)))
 
