@@ -61,11 +61,11 @@ def _tell(verb: object) -> None:
 
 
 @contextlib.contextmanager
-def shared_home(folder: Path) -> Iterator[Path]:
+def shared_home(folder: Path, idle_s: int = 30) -> Iterator[Path]:
     """Work in a folder whose sweeps share a warm driver; all that it started ends with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
-        patch.setenv("JUPYTER_SWEEP_IDLE_S", "30")
+        patch.setenv("JUPYTER_SWEEP_IDLE_S", str(idle_s))
         patch.chdir(folder)
         yield folder
     end_processes_of(folder / "sweeps")

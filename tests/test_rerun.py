@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import end_processes_of
+from conftest import shared_home
 from kernels import Kernel
 from waiting import wait_for
 
@@ -27,13 +27,8 @@ SEEDED = ("random", "grid", "sobol", "tpe")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One notebook folder for all tests, so that they share a warm driver; each uses names of its own."""
-    folder = tmp_path_factory.mktemp("rerun")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_SWEEP_HOME", str(folder / "sweeps"))
-        patch.setenv("JUPYTER_SWEEP_IDLE_S", "60")
-        patch.chdir(folder)
+    with shared_home(tmp_path_factory.mktemp("rerun"), idle_s=60) as folder:
         yield folder
-    end_processes_of(folder / "sweeps")
 
 
 @pytest.fixture
