@@ -370,6 +370,28 @@ def test_all_run_at_once_where_there_are_as_many_as_slots(tmp_path: Path, first:
         executor.close()
 
 
+def test_a_batch_sent_ahead_waits_at_its_slot_while_dask_counts_no_more_than_the_slots(tmp_path: Path) -> None:
+    executor = DaskExecutor("local", slots=2)
+    try:
+        bench = Bench(executor, JobFolder(tmp_path / "sweeps"))
+        ids = bench.submit(3, gate=tmp_path / "gate")
+        bench.until(lambda: len(bench.running) == 2)
+        assert sum(executor._client.nthreads().values()) == 2
+
+        def at_work() -> list[int]:
+            return list(executor._client.run(lambda dask_worker: dask_worker.state.executing_count).values())
+
+        wait_for(lambda: at_work() == [3], WAIT_S)
+        (waits,) = {*ids} - {*bench.running}
+        executor.recall([waits])
+        bench.until(lambda: bench.back == {waits})
+        (tmp_path / "gate").touch()
+        bench.until(lambda: len(bench.done) == 2)
+        assert bench.states == {"completed"}
+    finally:
+        executor.close()
+
+
 def test_a_cluster_that_adapts_starts_workers_for_work_and_ends_them_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

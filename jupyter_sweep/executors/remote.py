@@ -105,6 +105,8 @@ def _plugin(
             if share.get("gpus"):
                 await asyncio.to_thread(self.take_devices, package.devices, n)
                 n = len(self.devices)
+            elif prefix:
+                self.make_room(worker, n + (n + 1) // 2)
             if prefix:  # our own cluster, whose workers are named by the number of their first slot
                 self.labels = [f"{prefix}/{int(own) + i}" for i in range(n)]
             # So, too, with the host's name as its user has it.
@@ -117,6 +119,18 @@ def _plugin(
             self.pool = package.pool.Pool(
                 sources, self.labels, lambda text: worker.log_event(topic, [address, text]), self.devices
             )
+
+        def make_room(self, worker: Any, threads: int) -> None:
+            """Have batches that are sent ahead wait in threads of their own, so that one begins as its slot is free.
+
+            Only the worker knows. The scheduler, which shares work out by threads, goes on to count the slots.
+            """
+            from distributed import threadpoolexecutor
+
+            kind: Any = threadpoolexecutor.ThreadPoolExecutor
+            worker.executors["default"].shutdown(wait=False)
+            worker.executors["default"] = kind(threads, thread_name_prefix="sweep")
+            worker.state.nthreads = threads
 
         def take_devices(self, law: Any, most: int) -> None:
             import os

@@ -18,6 +18,8 @@ from .process import boot_data
 from .supervisor import Event, Slot
 
 COALESCE_S = 0.02
+#: How long what a batch has to tell stands back, so that the next one, which waits for its slot, is on its way first.
+HEAD_START_S = 0.0002
 #: How long `close` waits for trials to be gone.
 CLOSE_S = 5.0
 #: Trials that are remembered to have begun: many more than begin while word of it is on its way.
@@ -89,6 +91,7 @@ class Pool:
         boot = boot_data(sources)
         self._slots = [Slot(boot, label, own) for label, own in zip(labels, devices or [()] * len(labels), strict=True)]
         self._free = list(self._slots)
+        self._waiting = 0
         self._changed = threading.Condition()
         self._stops: dict[str, str] = {}
         self._begun: dict[str, None] = {}
@@ -108,10 +111,16 @@ class Pool:
                 self._run(slot, task, self._stops if self._begin(ticket) else {ticket: "cancelled"})
                 self._stops.pop(ticket, None)
         finally:
+            if self._pass_on(slot):
+                time.sleep(HEAD_START_S)
             self._outbox.flush()
-            with self._changed:
-                self._free.append(slot)
-                self._changed.notify_all()
+
+    def _pass_on(self, slot: Slot) -> bool:
+        """Free a slot; tell whether a batch waits for one."""
+        with self._changed:
+            self._free.append(slot)
+            self._changed.notify_all()
+            return self._waiting > 0
 
     def _run(self, slot: Slot, task: Mapping[str, Any], stops: Mapping[str, str]) -> None:
         visit = self._outpost.receive(task, lambda: stops.get(task["ticket"]))
@@ -134,7 +143,9 @@ class Pool:
         if not self._slots:
             raise RuntimeError("this worker has no device for a trial")
         with self._changed:
+            self._waiting += 1
             self._changed.wait_for(lambda: self._free)
+            self._waiting -= 1
             slot = min(reversed(self._free), key=lambda slot: (slot.label in avoid, self._crowd(slot)))
             self._free.remove(slot)
             return slot

@@ -23,7 +23,8 @@ from .adapt import Follow, read_adapt
 from .base import environment_kept, load_distributed
 
 _SETTINGS = {
-    # What the loop sends ahead of the slots (short trials) waits on the worker: it then follows in 2 ms, not in 10.
+    # What the loop sends ahead of the slots (short trials) waits on the worker, which has room for as much (see
+    # `remote`): it then follows within 1 ms, not in 10.
     "distributed.scheduler.worker-saturation": 1.5,
     # A trial whose worker dies is told to us, not run again behind our back.
     "distributed.scheduler.allowed-failures": 0,
