@@ -109,6 +109,16 @@ class Sweep:
         """The first target: the one that pruners, progress and single-valued answers go by."""
         return self.objectives[0]
 
+    @property
+    def is_passive(self) -> bool:
+        """Whether a person evaluates the trials: nothing runs, results are entered."""
+        return self.executor.name == "person"
+
+    @property
+    def has_driver(self) -> bool:
+        """Whether a driver process runs it; `--on inline` runs in its kernel, and a passive sweep does not run."""
+        return self.executor.name != "inline" and not self.is_passive
+
     def to_json(self) -> dict[str, Any]:
         """Give plain data without the columns that the store keeps beside it."""
         data = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .definition import ACTIVE_STATES, Sweep
 from .errors import StoreError, SweepError
 from .ledger import Ledger
-from .runner import again, elastic, launch
+from .runner import again, elastic, entering, launch
 from .snapshot import Snapshot
 from .store import folder, leases, looking
 from .store.sqlite import Store
@@ -349,6 +349,21 @@ class Handle:
             raise SweepError(f"{self.name} ran --on inline, in its kernel: run its cell again to go on.")
         return again.retry(self._store, self.definition, number)
 
+    def enter(self, number: int, *, failed: str = "", **metrics: float | str) -> Trial:
+        """Enter the result of a trial of a passive sweep, as ``enter(3, acc=0.91)``; give the trial as it is now.
+
+        Parameters
+        ----------
+        failed
+            Why there is no result, where there is none; then without metrics.
+
+        Raises
+        ------
+        SweepError
+            For a sweep that isn't passive, a trial that doesn't wait, and metrics that are wrong or missing.
+        """
+        return entering.enter(self._store, self.definition, number, metrics, failed=failed)
+
     def wait(self, timeout_s: float | None = None, *, on_revival: Callable[[str], None] | None = None) -> bool:
         """Wait for the end or pause of the sweep; False when `timeout_s` was over first. A dead driver is replaced."""
         limit = None if timeout_s is None else time.monotonic() + timeout_s
@@ -372,7 +387,7 @@ class Handle:
             When it died MAX_REVIVALS times without finishing a trial in between; with the end of its log.
         """
         sweep = self.definition
-        if sweep.state not in ACTIVE_STATES or not self._is_orphan(sweep):
+        if sweep.is_passive or sweep.state not in ACTIVE_STATES or not self._is_orphan(sweep):
             return ""
         if sweep.executor.name == "inline":
             self._store.set_state(self.sweep_id, "interrupted", "the process that ran it has ended")

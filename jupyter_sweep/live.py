@@ -107,7 +107,7 @@ def start(
     sweep = dataclasses.replace(sweep, job=_with_warnings(sweep, job.write(str(home / layout.DATA))))
     with store.batch():  # what two processes add at once is added twice
         old = _same_version(store, sweep, adopt=adopt) if not fresh else None
-        if old is not None and sweep.executor.name == "inline":
+        if old is not None and not sweep.has_driver:
             inline.refuse_taken(store, old)
         if old is not None:
             _refuse_other_devices(store, old, sweep)
@@ -141,7 +141,8 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     Returns
     -------
     Handle
-        The same that `sweep(name)` gives; after the last trial unless `bg=True`.
+        The same that `sweep(name)` gives; after the last trial unless `bg=True`. A passive sweep only proposes its
+        first trials: `handle.enter(NUMBER, metric=value)` takes their results.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     handle = start(
         sweep, made, home=home(), cwd=os.getcwd(), added=given.added, fresh=given.fresh, adopt=given.code == "ignore"
     )
-    if not given.bg:
+    if not given.bg and not sweep.is_passive:
         _manner.wait(handle)
         if handle.state == "failed":
             raise SweepError(f"Sweep {handle.name!r} failed: {handle.definition.message}")

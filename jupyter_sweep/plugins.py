@@ -19,6 +19,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "random": "jupyter_sweep.proposers.simple:Random",
         "grid": "jupyter_sweep.proposers.simple:Grid",
         "sobol": "jupyter_sweep.proposers.simple:Sobol",
+        "passive": "jupyter_sweep.proposers.simple:Passive",
         "tpe": "jupyter_sweep.proposers.optuna:Tpe",
         "auto": "jupyter_sweep.proposers.optuna:Tpe",
     },
@@ -34,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "executor": {
         "inline": "jupyter_sweep.executors.inline:Inline",
+        "person": "jupyter_sweep.executors.person:Person",
         "local": "jupyter_sweep.executors.dask:DaskExecutor",
         "threads": "jupyter_sweep.executors.dask:DaskExecutor",
         "gpu": "jupyter_sweep.executors.dask:DaskExecutor",

@@ -63,6 +63,7 @@ class Snapshot:
             "algorithm": str(sweep.proposer),
             "pruner": str(sweep.pruner),
             "folder": str(self.store.home / sweep.name),
+            "passive": sweep.is_passive,
             "note": sweep.note,
             "tags": list(sweep.tags),
         }
@@ -72,6 +73,8 @@ class Snapshot:
         return [*self.sweep.job.warnings, *notice, *tracking.warnings(self.store, self.sweep.sweep_id)]
 
     def _where(self) -> str:
+        if self.sweep.is_passive:
+            return "results are entered"
         at_once = self._at_once()
         where = self.owner.where_text if self.owner else self.sweep.executor.name
         parts = [where, *([f"{at_once} at once"] if at_once else []), *self._queue()]

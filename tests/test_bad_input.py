@@ -97,7 +97,7 @@ CELLS = {
 }
 LINES = {
     "an unknown verb": ("shwo digits", ("'shwo'", "'show'")),
-    "a verb of a later release": ("enter a b", ("enter", "not in this release")),
+    "a verb of a later release": ("rename a b", ("rename", "not in this release")),
     "options with one percent sign": ("--min loss -n 3", ("%%sweep",)),
     "a missing name": ("show", ("NAME", "Usage: %sweep show NAME")),
     "a missing number": ("log digits", ("NUMBER", "Usage: %sweep log NAME NUMBER")),

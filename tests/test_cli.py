@@ -396,7 +396,6 @@ def test_what_is_not_there_is_told_with_status_2(digits: Folder) -> None:
         (["show", "digits", "--jsn"], "unrecognized arguments: --jsn"),
         (["export", "digits", "a.cvs"], "Did you mean '.csv'"),
         (["export", "digits", "--to", "xls"], "there is no such kind"),
-        (["enter"], "not in this release"),
         (["drop", "digits"], "Nobody can be asked here"),
         (["scale", "digits", "0"], "at least 1 trial"),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -25,14 +26,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "pause": ("NAME", "start no more trials; those that run go on to their end"),
     "resume": ("NAME", "go on with a paused, stopped or interrupted sweep"),
     "wait": ("NAME [SECONDS]", "wait for the end of a sweep, as long as you say"),
+    "enter": (
+        "[NAME] [NUMBER] [METRIC=VALUE] ...",
+        "the result of a trial of a passive sweep; without arguments: the trials that wait for theirs",
+    ),
     "scale": ("NAME JOBS", "run so many trials at once from now on"),
     "drop": ("NAME", "forget a sweep and delete its folder; asks first, unless --yes"),
     "clean": ("", "idle clusters and files that no sweep needs: what would go; --yes has it go"),
     "clusters": ("", "where sweeps can run; with --needs which profile has what is needed"),
     "workers": ("[NAME]", "what each slot of the clusters does"),
 }
-#: Verbs of the public contract that this release has not, and why.
-PLANNED = {"enter": "the results of passive sweeps can't be entered yet"}
 _FLAGS = {
     "--json": ("list", "show", "best", "clusters", "workers"),
     "--follow": ("log",),
@@ -42,6 +45,7 @@ _FLAGS = {
 _VALUES = {
     "--version": (("show", "best", "export", "why"), "V", "an older version (default: the newest)"),
     "--to": (("export",), "KIND", f"{', '.join(export.KINDS)}; default: as the ending of PATH says"),
+    "--failed": (("enter",), "WHY", "there is no result, and why"),
     "--needs": (("clusters",), "REQ", "a requirement, as in 'cuda(mem=16G) * 2 | cpu(cores=8)'"),
 }
 _PROG = "jupyter sweep"
@@ -67,8 +71,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | None:
     if argv[0] == "--version":
         print(_release())
         return None
-    if argv[0] in PLANNED:
-        raise SweepError(f"{argv[0]} is not in this release: {PLANNED[argv[0]]}.")
     if argv[0] not in VERBS:
         raise SweepError(f"{argv[0]!r} is no verb.{suggest(argv[0], VERBS)}")
     if {"-h", "--help"} & set(argv[1:]):
@@ -81,9 +83,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | None:
 
 def _parser(verb: str) -> _Parser:
     parser = _Parser(prog=f"{_PROG} {verb}", description=VERBS[verb][1], add_help=False, allow_abbrev=False)
-    for word in VERBS[verb][0].split():
+    words = VERBS[verb][0].split()
+    for word, following in itertools.zip_longest(words, words[1:]):
         kind = int if word.strip("[]") in ("NUMBER", "JOBS") else str
-        if word.startswith("["):
+        if word == "...":
+            continue
+        if following == "...":
+            parser.add_argument("rest", nargs="*", metavar=word.strip("[]"))
+        elif word.startswith("["):
             parser.add_argument(word.strip("[]").lower(), type=kind, nargs="?", default=None, metavar=word.strip("[]"))
         else:
             parser.add_argument(word.lower(), type=kind, metavar=word)

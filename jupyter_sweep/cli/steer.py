@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Callable
 
-from .. import units
+from .. import live, units
 from ..errors import SweepError, count
 from ..handle import Handle
+from ..notation import entries
+from ..results import standing
 from .borrowed import Borrowed
 from .look import find
 from .output import wrapped
@@ -63,6 +65,25 @@ def _status(handle: Handle) -> int:
     return {"finished": 0, "failed": 1}.get(handle.state, 130)
 
 
+def _enter(given: argparse.Namespace, borrowed: Borrowed) -> int:
+    if given.number is None and not given.failed:
+        handles = live.sweeps() if given.name is None else [find(given)]
+        print(_standing(handles))
+        return 0
+    if given.number is None:
+        raise SweepError("Which trial? jupyter sweep enter NAME NUMBER METRIC=VALUE ...")
+    handle = find(given)
+    number, metrics = entries.read([str(given.number), *given.rest])
+    trial = handle.enter(number, failed=given.failed or "", **metrics)
+    print(f"Trial {number} of {handle.name} is {trial.state}.", file=sys.stderr)
+    print(_standing([handle]))
+    return 0
+
+
+def _standing(handles: list[Handle]) -> str:
+    return standing.told([(handle.definition, handle.trials()) for handle in handles], "jupyter sweep enter")
+
+
 def _scale(given: argparse.Namespace, borrowed: Borrowed) -> int:
     handle = find(given)
     handle.scale(given.jobs)
@@ -91,6 +112,7 @@ ACTS: dict[str, Callable[[argparse.Namespace, Borrowed], int]] = {
     "pause": _pause,
     "resume": _resume,
     "wait": _wait,
+    "enter": _enter,
     "scale": _scale,
     "drop": _drop,
 }

@@ -80,6 +80,7 @@ def _plugin(
     topic: str, prefix: str, sources: Mapping[str, str], share: Mapping[str, Any], known: Sequence[str] | None
 ) -> Any:
     base: Any = load_distributed().WorkerPlugin
+    make_room = _room()
 
     class SweepSlots(base):  # type: ignore[misc]
         """The slots of one worker."""
@@ -106,7 +107,7 @@ def _plugin(
                 await asyncio.to_thread(self.take_devices, package.devices, n)
                 n = len(self.devices)
             elif prefix:
-                self.make_room(worker, n + (n + 1) // 2)
+                make_room(worker, n + (n + 1) // 2)
             if prefix:  # our own cluster, whose workers are named by the number of their first slot
                 self.labels = [f"{prefix}/{int(own) + i}" for i in range(n)]
             # So, too, with the host's name as its user has it.
@@ -119,18 +120,6 @@ def _plugin(
             self.pool = package.pool.Pool(
                 sources, self.labels, lambda text: worker.log_event(topic, [address, text]), self.devices
             )
-
-        def make_room(self, worker: Any, threads: int) -> None:
-            """Have batches that are sent ahead wait in threads of their own, so that one begins as its slot is free.
-
-            Only the worker knows. The scheduler, which shares work out by threads, goes on to count the slots.
-            """
-            from distributed import threadpoolexecutor
-
-            kind: Any = threadpoolexecutor.ThreadPoolExecutor
-            worker.executors["default"].shutdown(wait=False)
-            worker.executors["default"] = kind(threads, thread_name_prefix="sweep")
-            worker.state.nthreads = threads
 
         def take_devices(self, law: Any, most: int) -> None:
             import os
@@ -145,6 +134,22 @@ def _plugin(
                 self.claim.close()
 
     return SweepSlots()
+
+
+def _room() -> Callable[[Any, int], None]:
+    def make_room(worker: Any, threads: int) -> None:
+        """Have batches that are sent ahead wait in threads of their own, so that one begins as its slot is free.
+
+        Only the worker knows. The scheduler, which shares work out by threads, goes on to count the slots.
+        """
+        from distributed import threadpoolexecutor
+
+        kind: Any = threadpoolexecutor.ThreadPoolExecutor
+        worker.executors["default"].shutdown(wait=False)
+        worker.executors["default"] = kind(threads, thread_name_prefix="sweep")
+        worker.state.nthreads = threads
+
+    return make_room
 
 
 def _functions() -> tuple[

@@ -19,7 +19,7 @@ from .. import interrupts, live
 from ..errors import SweepError, count
 from ..handle import Handle
 from ..trial import TrialState
-from . import awaited, dry_run, frontend
+from . import awaited, dry_run, enter, frontend
 from .errors import told
 from .prepare import Prepared, prepare
 from .view import Seen, View
@@ -31,7 +31,7 @@ CALLED_OFF_S = 5.0
 def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
     """Run a cell and block until it is over."""
     with told():
-        handle = _begin(shell, folder, line, body)
+        handle = _begin(shell, view, folder, line, body)
         if handle is not None:
             with interrupts.counted() as early:
                 watcher = _Watcher(shell, handle, early)
@@ -42,7 +42,7 @@ def run(shell: InteractiveShell, view: View, folder: Path, line: str, body: str)
 async def run_awaited(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> None:
     """Run a cell while the kernel serves other messages."""
     with told():
-        handle = _begin(shell, folder, line, body)
+        handle = _begin(shell, view, folder, line, body)
         if handle is not None:
             watcher = _Watcher(shell, handle)
             try:
@@ -100,7 +100,7 @@ class _Watcher:
         return said
 
 
-def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handle | None:
+def _begin(shell: InteractiveShell, view: View, folder: Path, line: str, body: str) -> Handle | None:
     """Start the sweep and give its handle; None when there is nothing to wait for."""
     prepared = prepare(shell, line, body, folder=folder)
     options, sweep, job = prepared.options, prepared.sweep, prepared.job
@@ -112,6 +112,10 @@ def _begin(shell: InteractiveShell, folder: Path, line: str, body: str) -> Handl
     handle = _start(prepared, folder)
     if options.output:
         shell.user_ns[options.output] = handle
+    if sweep.is_passive:
+        view.show(handle)
+        print(enter.waiting([handle]))
+        return None
     if options.bg:
         print(f"{handle.name} runs in the background. See it with: %sweep show {handle.name}")
         return None

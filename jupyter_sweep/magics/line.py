@@ -15,7 +15,7 @@ from ..handle import Handle
 from ..notation import words
 from ..results import export
 from ..store.sqlite import Store
-from . import check, clean, clusters, compare, dry_run, forms, frontend, questions, replay, verbs, workers
+from . import check, clean, clusters, compare, dry_run, enter, forms, frontend, questions, replay, verbs, workers
 from .view import View
 
 
@@ -193,6 +193,7 @@ _DO: dict[str, Callable[[Tools, list[str], set[str]], None]] = {
     "clusters": clusters.show,
     "workers": workers.show,
     "scale": workers.scale,
+    "enter": enter.enter,
     "why": _why,
     "clean": clean.clean,
 }

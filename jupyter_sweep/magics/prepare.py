@@ -129,13 +129,14 @@ def _job(shell: InteractiveShell, body: str, options: Options, mistakes: list[Mi
 
 
 def _asked(shell: InteractiveShell, options: Options) -> dict[str, Any]:
-    """Give what the line asks of the reader of the body."""
+    """Give what the line asks of the reader of the body; where that never runs it need not read or compute anything."""
+    is_run = options.proposer.name != "passive"
     return {
         "pins": options.pins,
         "space": _space(options.space, shell.user_ns),
         "ignore": options.ignore,
-        "allow_unused": options.allow_unused,
-        "targets": options.targets,
+        "allow_unused": options.allow_unused or not is_run,
+        "targets": options.targets if is_run else (),
         "transform": shell.transform_cell,
     }
 

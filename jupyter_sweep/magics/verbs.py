@@ -12,7 +12,7 @@ from ..errors import SweepError, suggest
 class Verb:
     """One verb: its arguments as the help shows them (in brackets what may be left out), its flags, what it does.
 
-    A flag that ends in "=" takes a value.
+    A flag that ends in "=" takes a value, and an argument before "..." may be given several times.
     """
 
     name: str
@@ -57,6 +57,12 @@ VERBS = (
         "where sweeps can run: slots, versions, health; which profile has what --needs REQ asks for",
     ),
     Verb("workers", "[NAME]", "what each slot of the cluster does, and how long an idle cluster stays"),
+    Verb(
+        "enter",
+        "[NAME] [NUMBER] [METRIC=VALUE] ... [--failed=WHY]",
+        "the result of a trial of a passive sweep; without arguments: the trials that wait for theirs",
+        ("--failed=",),
+    ),
     Verb("scale", "NAME JOBS", "run so many trials at once from now on, with more or fewer workers"),
     Verb(
         "clean", "[--yes]", "idle clusters, and files that no sweep needs: what would go; --yes has it go", ("--yes",)
@@ -65,7 +71,7 @@ VERBS = (
 )
 #: Verbs of the public contract that this release has not.
 PLANNED = (
-    "debug", "load", "rename", "enter",
+    "debug", "load", "rename",
 )  # fmt: skip
 
 BY_NAME = {verb.name: verb for verb in VERBS}
@@ -106,13 +112,14 @@ def arguments(verb: Verb, given: list[str]) -> tuple[list[str], set[str]]:
     flags = {word for word in given if word.startswith("--")}
     words = [word for word in given if word not in flags]
     wanted = [word for word in verb.usage.split() if not word.startswith("[--")]
-    needed = [word for word in wanted if not word.startswith("[")]
+    has_end = wanted[-1:] != ["..."]
+    needed = [word for word in wanted if not word.startswith(("[", "..."))]
     usage = f"Usage: %sweep {verb.name} {verb.usage}"
     if unknown := {flag for flag in flags if re.sub("=.*", "=", flag) not in verb.flags}:
         raise SweepError(f"%sweep {verb.name} has no flag {', '.join(sorted(unknown))}. {usage}")
     if len(words) < len(needed):
         raise SweepError(f"%sweep {verb.name} needs {' and '.join(needed[len(words) :])}. {usage}")
-    if len(words) > len(wanted):
+    if has_end and len(words) > len(wanted):
         raise SweepError(f"%sweep {verb.name} can't place {' '.join(map(repr, words[len(wanted) :]))}. {usage}")
     return words, flags
 

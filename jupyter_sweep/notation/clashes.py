@@ -22,6 +22,12 @@ _NOT_INLINE = {
     "gpus": "the libraries of this process know its devices already",
     "devices": "the libraries of this process know its devices already",
 }
+_NOT_PASSIVE = dict.fromkeys(
+    ("on", "needs", "cpus", "gpus", "devices", "mem", "timeout", "grace", "isolation", "retry"), "no machine runs it"
+) | {
+    "stop": "its results come whole, so there is nothing to prune by",
+    "time": "a person's time is not limited",
+}
 
 
 def clashes(given: Collection[str], values: Mapping[str, Any], spell: Callable[[str], str]) -> Iterator[str]:
@@ -47,7 +53,11 @@ def clashes(given: Collection[str], values: Mapping[str, Any], spell: Callable[[
     if "gpus" not in given or "gpus" in values:
         yield from gpus.mistakes(values.get("gpus", 1), values.get("devices", ()))
     yield from _in_the_worker(given, values, spell)
-    if "on" in values and values["on"].name == "inline":
+    if "algo" in values and values["algo"].name == "passive":
+        for name, why in _NOT_PASSIVE.items():
+            if name in given:
+                yield f"{spell('algo')} passive refuses {spell(name)}: {why}"
+    elif "on" in values and values["on"].name == "inline":
         for name, why in _NOT_INLINE.items():
             if _field(name) in given:
                 yield f"{spell('on')} inline refuses {spell(name)}: {why}"

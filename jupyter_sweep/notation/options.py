@@ -22,7 +22,7 @@ from .reader import Reader
 
 DEFAULT_TRIALS = 20
 #: Algorithms whose first point serves as well as the defaults would.
-NO_CANARY = ("grid",)
+NO_CANARY = ("grid", "passive")
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class Options:
     @property
     def executor(self) -> Spec:
         """Where it runs, with what each slot has: another share of cores or devices is another driver's business."""
+        if self.proposer.name == "passive":
+            return Spec("person")
         need, place = self.resources, self._place
         is_here = clusters.is_here(place)
         share = gpus.share(cpus=need.cpus, gpus=need.gpus, devices=need.devices, environ=os.environ, is_here=is_here)
@@ -116,7 +118,8 @@ class Options:
         """`max_trials` of the budget: a grid without `-n` runs until its end."""
         if self.trials is not None:
             return self.trials
-        return None if self.proposer.name == "grid" else DEFAULT_TRIALS
+        chooser = self.proposer.options.get("algo") if self.proposer.name == "passive" else self.proposer.name
+        return None if chooser == "grid" else DEFAULT_TRIALS
 
 
 def read_line(

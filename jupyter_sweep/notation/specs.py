@@ -26,7 +26,7 @@ from . import needs as requirements
 
 #: Plug-ins of the public contract that this release has not.
 PLANNED: dict[str, tuple[str, ...]] = {
-    "proposer": ("gp", "cmaes", "nsga2", "bohb", "hyperband", "eas", "passive"),
+    "proposer": ("gp", "cmaes", "nsga2", "bohb", "hyperband", "eas"),
     "pruner": ("hyperband", "bandit", "truncation", "curve", "patience", "threshold"),
 }
 _WORDS = {"proposer": "algorithm", "pruner": "stop rule"}
@@ -43,7 +43,7 @@ def parse(kind: str, text: str) -> Spec:
     SweepError
         For an unknown name, an unknown option or an option that is not a literal.
     """
-    match = re.fullmatch(r"([\w-]+)(?::[\w.-]+)?(\(.*\))?", text.strip(), re.DOTALL)
+    match = re.fullmatch(r"([\w-]+)(?::([\w.-]+))?(\(.*\))?", text.strip(), re.DOTALL)
     if match is None:
         raise SweepError(f"wants a name, or a name with options such as 'asha(eta=4)', got {text!r}")
     name = match[1]
@@ -52,12 +52,13 @@ def parse(kind: str, text: str) -> Spec:
         if name in PLANNED[kind]:
             raise SweepError(f"{name}: this {_WORDS[kind]} is not in this release. Allowed: {', '.join(known)}.")
         raise SweepError(f"{name!r} is no {_WORDS[kind]}.{suggest(name, known)}")
-    if match[2] is None:
-        if name != text.strip():
-            raise SweepError(f"wants one of {', '.join(known)}, got {text!r}")
-        return Spec(name)
-    options = _options(name, match[2])
-    _check(kind, name, options)
+    if match[2] is not None and name != "passive":
+        raise SweepError(f"wants one of {', '.join(known)}, got {text!r}")
+    options = {} if match[3] is None else _options(name, match[3])
+    if match[2] is not None:
+        options = {"algo": match[2], **options}
+    if options:
+        _check(kind, name, options)
     return Spec(name, options)
 
 

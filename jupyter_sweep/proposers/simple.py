@@ -1,4 +1,4 @@
-"""Proposers that learn nothing: random, grid, Sobol.
+"""Proposers that learn nothing: random, grid, Sobol; and the one that leaves the trials to a person.
 
 Each is one fixed sequence of configurations, known from the seed alone; `ask` gives the next one that is neither told
 nor given out. So the order of telling can't matter, and a fresh proposer that is told the past goes on by itself: it
@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from .. import plugins
 from ..errors import SweepError
 from ..space.space import Space
 from ..trial import Objective, Params, Trial
@@ -131,3 +132,45 @@ class Sobol(FixedSequence):
         while True:
             for row in engine.random(64).tolist():
                 yield dict(zip(slots, row, strict=False))
+
+
+class Passive:
+    """Another proposer's configurations, which a person evaluates: only who runs the trials is different.
+
+    Parameters
+    ----------
+    algo
+        Name of the proposer that chooses; what options there are more are its own.
+
+    Raises
+    ------
+    SweepError
+        For an unknown name, and what that proposer refuses.
+    """
+
+    name: ClassVar[str] = "passive"
+
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[Objective] = (),
+        *,
+        seed: int = 0,
+        algo: str = "random",
+        **options: Any,
+    ) -> None:
+        if algo == self.name:
+            raise SweepError("passive takes its configurations from another algorithm, as in passive:sobol")
+        self._chooser = plugins.load("proposer", algo)(space, objectives, seed=seed, **options)
+        self.adaptive: bool = self._chooser.adaptive
+
+    def ask(self, n: int) -> list[Proposal]:
+        found: list[Proposal] = self._chooser.ask(n)
+        return found
+
+    def tell(self, trial: Trial) -> None:
+        self._chooser.tell(trial)
+
+    @property
+    def exhausted(self) -> bool:
+        return bool(self._chooser.exhausted)

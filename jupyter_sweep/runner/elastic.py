@@ -33,6 +33,8 @@ def scale(store: Store, sweep: Sweep, n: int) -> None:
     is_starting = store.asked_at(sweep.sweep_id, "run") is not None
     if leases.owner(store, sweep.sweep_id) is None and not is_starting:
         store.redefine(replace(sweep, budget=replace(sweep.budget, parallel=n)))
+        if sweep.is_passive and sweep.state in ACTIVE_STATES:
+            launch.begin_as_before(store, sweep)
         return
     request = store.request(sweep.sweep_id, launch.key_to_ask(store, sweep), "scale", slots=n)
     limit = time.monotonic() + _ANSWER_S
@@ -47,7 +49,7 @@ def scale(store: Store, sweep: Sweep, n: int) -> None:
 def driver_of(store: Store, sweep: Sweep) -> leases.Driver | None:
     """Give the driver that runs the sweep, or that would serve it warm when it was run again now; None without one."""
     owner = leases.owner(store, sweep.sweep_id)
-    if owner is None and sweep.executor.name != "inline":
+    if owner is None and sweep.has_driver:
         owner = leases.live_driver(store, launch.driver_key(sweep.executor))
     return owner
 
@@ -79,6 +81,9 @@ def hold_up(store: Store, sweep: Sweep) -> str:
     owner = leases.owner(store, sweep.sweep_id)
     if sweep.state not in ACTIVE_STATES:
         return f"the sweep is {sweep.state}; %sweep resume {sweep.name} goes on with it"
+    if sweep.is_passive:
+        targets = " ".join(f"{objective.metric}=VALUE" for objective in sweep.objectives)
+        return f"its result is to be entered: %sweep enter {sweep.name} NUMBER {targets}"
     if owner is None:
         return "no driver has the sweep yet"
     running = store.counts(sweep.sweep_id).get("running", 0)

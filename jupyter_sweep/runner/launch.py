@@ -22,7 +22,7 @@ from ..definition import Spec, Sweep
 from ..errors import SweepError
 from ..store import folder, leases
 from ..store.sqlite import Store
-from . import inline
+from . import entering, inline
 from .detached import detach, with_package
 
 #: The variable that hands a driver the options of its place: an `env` there may hold what others must not read, and
@@ -64,7 +64,8 @@ def key_to_ask(store: Store, sweep: Sweep) -> str:
 
 
 def begin(store: Store, sweep: Sweep, *, cwd: str) -> None:
-    """Ask a driver for a stored sweep, starting one if there is none; `--on inline` runs it here and now."""
+    """Ask a driver for a stored sweep, starting one if there is none; `--on inline` runs it here and now, a
+    passive one only proposes."""
     fulfil(store, sweep, ask(store, sweep, cwd=cwd))
 
 
@@ -74,9 +75,12 @@ def begin_as_before(store: Store, sweep: Sweep) -> None:
     For a process that only looks, as the Jupyter server does: trials must not run in its environment, which on a hub
     isn't even that of the kernels. Where nobody left a word of his, or that folder is gone, it is as `begin`.
     """
-    path = _launch_path(store.home, sweep.sweep_id)
+    path = folder.launch_path(store.home, sweep.sweep_id)
     before = folder.read_launch(path)
-    if sweep.executor.name == "inline" or not Path(before.get("cwd", "")).is_dir() or "env" not in before:
+    if sweep.is_passive and before:
+        entering.begin(store, sweep, str(path))
+        return
+    if not sweep.has_driver or not Path(before.get("cwd", "")).is_dir() or "env" not in before:
         begin(store, sweep, cwd=str(store.home.parent))
         return
     python = before.get("python", "")
@@ -98,7 +102,7 @@ def ask(store: Store, sweep: Sweep, *, cwd: str) -> Asked:
 
 
 def _request(store: Store, sweep: Sweep, asked: Asked) -> None:
-    if sweep.executor.name != "inline":
+    if sweep.has_driver:
         with store.batch():
             if leases.owner(store, sweep.sweep_id) is None:
                 store.set_state(sweep.sweep_id, "queued")
@@ -106,8 +110,10 @@ def _request(store: Store, sweep: Sweep, asked: Asked) -> None:
 
 
 def fulfil(store: Store, sweep: Sweep, asked: Asked) -> None:
-    """Start the driver that was asked, or run the sweep here; no transaction may be open."""
-    if sweep.executor.name == "inline":
+    """Start the driver that was asked, or do here what needs none; no transaction may be open."""
+    if sweep.is_passive:
+        entering.begin(store, sweep, asked.launch)
+    elif not sweep.has_driver:
         inline.run(store, sweep, asked.launch)
     else:
         ensure_driver(store, asked.key, sweep.executor, slots=sweep.budget.parallel)
@@ -123,14 +129,10 @@ def write_launch(home: Path, sweep_id: int, cwd: str) -> str:
     """
     idle_limit_s(os.environ)
     folder.make_private(home / folder.DRIVER)
-    path = _launch_path(home, sweep_id)
+    path = folder.launch_path(home, sweep_id)
     word = {"env": dict(os.environ), "cwd": cwd, "path": [p for p in sys.path if p], "python": sys.executable}
     folder.write_json(path, word)
     return str(path)
-
-
-def _launch_path(home: Path, sweep_id: int) -> Path:
-    return home / folder.DRIVER / f"launch-{sweep_id}.json"
 
 
 def idle_limit_s(env: Mapping[str, str]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import SweepError
 from ..handle import Handle
-from ..runner import again, launch
+from ..runner import again, entering, launch
 from ..store import looking, overview
 from ..store.leases import Driver
 from ..store.sqlite import Store
@@ -89,6 +89,14 @@ def _retry(store: Store, handle: Handle, body: dict[str, Any]) -> str:
     return f"Trial {number} runs again{goes_on}."
 
 
+def _enter(store: Store, handle: Handle, body: dict[str, Any]) -> str:
+    number = body.get("number")
+    if number is None:
+        raise Refused(400, "enter needs number: whose result it is.")
+    trial = entering.enter(store, handle.definition, number, body.get("metrics") or {}, failed=body.get("failed") or "")
+    return f"Trial {number} is {trial.state}."
+
+
 def _scale(store: Store, handle: Handle, body: dict[str, Any]) -> str:
     jobs = body.get("jobs")
     if jobs is None:
@@ -105,6 +113,7 @@ _ACTS: dict[str, Callable[[Store, Handle, dict[str, Any]], str]] = {
     "resume": _resume,
     "retry": _retry,
     "scale": _scale,
+    "enter": _enter,
 }
 VERBS = tuple(_ACTS)
 

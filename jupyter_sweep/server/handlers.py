@@ -14,18 +14,18 @@ from jupyter_server.utils import ensure_async
 from tornado import web
 
 from ..errors import StoreError, SweepError
-from . import openapi
+from . import body, openapi
 from .changes import Changes, Stream
 from .desk import Desk
 from .listing import Scans
 from .refused import Refused
-from .routes import JUPYTERS, ROUTES, Param, Route, body_of
+from .routes import JUPYTERS, ROUTES, Param, Route
 
 RESOURCE = "jupyter-sweep"
 #: Most bytes of a request's body.
 BODY = 16_384
 #: Verbs that may start a driver.
-STARTING = ("resume", "retry")
+STARTING = ("resume", "retry", "enter")
 
 
 class Base(APIHandler):
@@ -117,12 +117,12 @@ class Questions(Base):
         """Read the body; what starts processes wants the right to execute besides."""
         if len(self.request.body) > BODY:
             raise Refused(400, f"The body has {len(self.request.body)} bytes; {BODY} are allowed.")
-        body = body_of(self.request.body)
-        if body["verb"] in STARTING:
+        found = body.read(self.request.body)
+        if found["verb"] in STARTING:
             allowed = self.authorizer.is_authorized(self, self.current_user, "execute", RESOURCE)
             if not await ensure_async(allowed):
                 raise web.HTTPError(403, f"{RESOURCE}: execute is not allowed")
-        return body
+        return found
 
 
 class Events(Base):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from . import wire
-from .routes import LEAST, MOST, NEEDS, ROUTES, Param, Route
+from .body import LEAST, MOST, MOST_METRICS, MOST_TEXT, NEEDS, RESULT
+from .routes import ROUTES, Param, Route
 
 _PLAIN: dict[Any, dict[str, Any]] = {
     int: {"type": "integer"},
@@ -101,10 +102,11 @@ def _request(found: dict[str, Any]) -> dict[str, Any]:
         for key, least in LEAST.items():
             whole = {"type": "integer", "minimum": least, "maximum": MOST}
             numbers[key] = whole if key == needs else {"anyOf": [whole, {"type": "null"}]}
+        results = _results() if RESULT in verbs else {}
         required = ["verb", needs] if needs else ["verb"]
         return {
             "type": "object",
-            "properties": {"verb": {"enum": verbs}, **numbers},
+            "properties": {"verb": {"enum": verbs}, **numbers, **results},
             "required": required,
             "additionalProperties": False,
         }
@@ -112,6 +114,17 @@ def _request(found: dict[str, Any]) -> dict[str, Any]:
     plain = [verb for verb in found["properties"]["verb"]["enum"] if verb not in NEEDS]
     forms = [form(plain), *(form([verb], key) for verb, key in NEEDS.items())]
     return {"description": found["description"], "anyOf": forms}
+
+
+def _results() -> dict[str, Any]:
+    """Give what the request that enters a result may have besides."""
+    text = {"type": "string", "maxLength": MOST_TEXT}
+    metrics = {
+        "type": "object",
+        "maxProperties": MOST_METRICS,
+        "additionalProperties": {"anyOf": [{"type": "number"}, text]},
+    }
+    return {"metrics": {"anyOf": [metrics, {"type": "null"}]}, "failed": {"anyOf": [text, {"type": "null"}]}}
 
 
 _STREAM = """Wants the right to read. The answer begins at once with a comment line, then each change of a sweep is

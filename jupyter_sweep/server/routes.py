@@ -6,7 +6,6 @@ hold. A question is a blocking function that runs in the desk's threads.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -198,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/sweeps/{name}/requests",
-        "Ask for something: pause, stop, interrupt, kill, resume, retry, scale",
+        "Ask for something: pause, stop, interrupt, kill, resume, retry, scale, enter",
         {"name": NAME, "store": STORE},
         wire.Asked,
         asking.request,
@@ -228,40 +227,3 @@ ROUTES: tuple[Route, ...] = (
         wants_scans=True,
     ),
 )
-
-
-#: Whole numbers of a request's body, by their least value; and their greatest.
-LEAST = {"version": 1, "jobs": 1, "number": 0}
-MOST = 2**31
-#: Verbs that want one of them.
-NEEDS = {"scale": "jobs", "retry": "number"}
-
-
-def body_of(text: bytes) -> dict[str, Any]:
-    """Read the body of a request.
-
-    Raises
-    ------
-    Refused
-        400, saying what is wanted.
-    """
-
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused(400, "The body must be a JSON object.") from None
-    if not isinstance(body, dict):
-        raise Refused(400, f"The body must be a JSON object, got {type(body).__name__}.")
-    verbs = tuple(asking.VERBS)
-    if body.get("verb") not in verbs:
-        raise Refused(400, f"verb must be one of {', '.join(verbs)}, got {str(body.get('verb'))[:80]!r}.")
-    for key, value in list(body.items()):
-        if isinstance(value, float) and value.is_integer():
-            body[key] = value = int(value)  # JSON knows one kind of number
-        if key not in ("verb", *LEAST):
-            raise Refused(400, f"A request has no {key[:80]!r}: verb, {', '.join(LEAST)}.")
-        least = LEAST.get(key, 0)
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
-        if key != "verb" and value is not None and not is_whole:
-            raise Refused(400, f"{key} must be a whole number from {least}, got {str(value)[:80]!r}.")
-    return body

@@ -109,6 +109,11 @@ def read_job(home: Path, name: str) -> dict[str, Any]:
     return job
 
 
+def launch_path(home: Path, sweep_id: int) -> Path:
+    """Give the file that holds what the starter of a sweep left for its trials."""
+    return home / DRIVER / f"launch-{sweep_id}.json"
+
+
 def read_launch(path: str | Path) -> dict[str, Any]:
     """Give what a starter of a sweep left for its trials; {} when it is gone or was cut off."""
     try:

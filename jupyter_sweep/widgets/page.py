@@ -223,6 +223,12 @@ class SweepView(anywidget.AnyWidget):
         self.update()
         self.say(f"trial {number} runs again{'' if begun else ' when the sweep goes on'}")
 
+    def _enter(self, command: Mapping[str, Any]) -> None:
+        number = int(command["number"])
+        trial = self.mirror.handle.enter(number, failed=str(command["failed"]), **command["metrics"])
+        self.update()
+        self.say(f"trial {number} is {trial.state}")
+
     def _steer(self, command: Mapping[str, Any]) -> None:
         {"stop": self.mirror.handle.stop, "pause": self.mirror.handle.pause, "resume": self.mirror.handle.resume}[
             command["kind"]
@@ -243,6 +249,7 @@ class SweepView(anywidget.AnyWidget):
         "detail": _detail,
         "plots": _plots,
         "retry": _retry,
+        "enter": _enter,
         "stop": _steer,
         "pause": _steer,
         "resume": _steer,

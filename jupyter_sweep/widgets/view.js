@@ -25,6 +25,7 @@ class View {
       is_dark: () => this.plots.colours().dark,
       acts: {
         retry: (n) => this.order("retry", `run trial ${n} again`, { number: n }),
+        enter: (n, result) => this.order("enter", `enter the result of trial ${n}`, { number: n, ...result }),
         replay: (n) => this.offer({ replay_of: n }, `%sweep replay ${store.head.sweep.name} ${n}`, `cell that replays trial ${n}`),
       },
     });

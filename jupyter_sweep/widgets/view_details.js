@@ -26,7 +26,29 @@ function sparkline({ metric: name, points }) {
   return box;
 }
 
-// `acts`: `retry` and `replay`, each called with the trial's number.
+// Fields for the result of a trial that a person evaluates; `enter` is called with the numbers as they were written.
+function entry(metrics, enter) {
+  const form = make("form", "entry"),
+    fields = metrics.map((name) => {
+      const label = form.appendChild(make("label")),
+        field = make("input");
+      Object.assign(field, { type: "text", inputMode: "decimal", autocomplete: "off", required: true });
+      label.append(bdi("", short(name, 40)), field);
+      return [name, field];
+    });
+  const button = (type, label, title) => Object.assign(make("button", "act", label), { type, title }),
+    why = Object.assign(make("input"), { type: "text", placeholder: "or why there is none", ariaLabel: "Why there is no result" }),
+    failed = button("button", "Failed", "There is no result, and there will be none");
+  form.append(button("submit", "Enter", "Record this result"), why, failed);
+  failed.onclick = () => enter({ metrics: {}, failed: why.value.trim() || "no result" });
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    enter({ metrics: Object.fromEntries(fields.map(([name, field]) => [name, field.value.trim()])), failed: "" });
+  };
+  return form;
+}
+
+// `acts`: `retry`, `replay` and `enter`, each called with the trial's number.
 function details(store, { number: n, params, error, traceback, log_tail, curves, artifacts, attempts }, acts) {
   const row = store.rows.get(n),
     left = make("dl"),
@@ -46,6 +68,12 @@ function details(store, { number: n, params, error, traceback, log_tail, curves,
     };
   if (row.state === "failed")
     button("retry", "Retry", "Run this trial again, under its number, as another attempt", acts.retry);
+  const { passive, objectives } = store.head.sweep;
+  if (passive && row.state === "waiting") {
+    const metrics = objectives.map((o) => o.metric);
+    right.append(entry(metrics, (result) => acts.enter(n, result)));
+    return [left, right];
+  }
   button("play", "Replay here", "Insert a cell that runs this trial again in this kernel", acts.replay);
   if (error || row.error) right.append(make("div", "error", error || row.error));
   if (curves?.length) right.appendChild(make("div", "sparks")).append(...curves.map(sparkline));
@@ -65,6 +93,6 @@ function details(store, { number: n, params, error, traceback, log_tail, curves,
   ]) {
     if (text) right.append(make("div", "dim", title), make("pre", "", text));
   }
-  if (!log_tail && !traceback) right.append(make("div", "dim", "it printed nothing"));
+  if (!log_tail && !traceback && !passive) right.append(make("div", "dim", "it printed nothing"));
   return [left, right];
 }

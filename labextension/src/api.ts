@@ -11,6 +11,13 @@ export interface SweepId {
   version?: number;
 }
 
+/** What `retry` and `enter` say of one trial: the metrics as they were written, or why there are none. */
+export interface Result {
+  number: number;
+  metrics: { [name: string]: string };
+  failed: string;
+}
+
 type Query = { [name: string]: string | number | string[] | undefined };
 
 export const key = ({ store, name }: SweepId): string => `${store}/${name}`;
@@ -47,11 +54,11 @@ export class Api {
     return { store: id.store, version: id.version };
   }
 
-  /** `jobs`: trials at once, for scale; `number`: which trial, for retry. */
+  /** `jobs`: trials at once, for scale; `number`: which trial, for retry and enter; the rest for enter alone. */
   async request(
     id: SweepId,
     verb: wire.Request['verb'],
-    more: { jobs?: number; number?: number } = {}
+    more: Partial<Result> & { jobs?: number } = {}
   ): Promise<wire.Asked> {
     const body = { verb, version: id.version ?? null, ...more };
     return this.post(this.sweep(id, '/requests'), { store: id.store }, body);

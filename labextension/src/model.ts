@@ -1,7 +1,7 @@
 // One sweep as the view wants it: the server in the place of the kernel, with the same messages (see widgets/page.py).
 
 import { Signal } from '@lumino/signaling';
-import { Api, SweepId } from './api';
+import { Api, Result, SweepId } from './api';
 import type { Sweeps } from './sweeps';
 import type { Head, Source } from './view';
 import * as wire from './wire';
@@ -68,7 +68,10 @@ export class SweepModel implements Source {
     else if (kind === 'detail') void this.tell(Number(message.number));
     else if (kind === 'plots') void this.picture(String(message.view), String(message.metric));
     else if (kind === 'retry') void this.order('retry', { number: Number(message.number) });
-    else if (kind === 'pause' || kind === 'stop' || kind === 'resume') void this.order(kind);
+    else if (kind === 'enter') {
+      const { number, metrics, failed } = message as unknown as Result;
+      void this.order('enter', { number, metrics, failed });
+    } else if (kind === 'pause' || kind === 'stop' || kind === 'resume') void this.order(kind);
   }
 
   // -- keeping up
@@ -189,10 +192,10 @@ export class SweepModel implements Source {
     }
   }
 
-  private async order(verb: wire.Request['verb'], more: { jobs?: number; number?: number } = {}): Promise<void> {
+  private async order(verb: wire.Request['verb'], more: Partial<Result> & { jobs?: number } = {}): Promise<void> {
     try {
       const { message } = await this.api.request(this.id, verb, more);
-      if (verb === 'scale' || verb === 'retry') this.take({ kind: 'said', text: message });
+      if (verb === 'scale' || verb === 'retry' || verb === 'enter') this.take({ kind: 'said', text: message });
       this.later(FAST);
     } catch (error) {
       this.take({ kind: 'said', text: (error as Error).message });

@@ -150,12 +150,14 @@ export interface Event {
   counts: { [key: string]: number };
 }
 
-/** What is wanted of a sweep. `version` (default: the newest); `jobs` for scale alone: trials at once; `number` for retry alone: a failed trial. */
+/** What is wanted of a sweep. `version` (default: the newest); `jobs` for scale alone: trials at once; `number` for retry, a failed trial, and for enter, one that waits for its result: `metrics`, numbers by name or as written, or `failed`, why there are none. */
 export interface Request {
-  verb?: 'pause' | 'stop' | 'interrupt' | 'kill' | 'resume' | 'retry' | 'scale';
+  verb?: 'pause' | 'stop' | 'interrupt' | 'kill' | 'resume' | 'retry' | 'scale' | 'enter';
   version?: number | null;
   jobs?: number | null;
   number?: number | null;
+  metrics?: { [key: string]: number | 'nan' | 'inf' | '-inf' | string } | null;
+  failed?: string | null;
 }
 
 /** One slot of a cluster, as of the last second. `sweep` and `number` are of the trial that it runs. `job` and `job_state` are None where no queue gives the workers. */
@@ -304,6 +306,7 @@ export interface Header {
   algorithm: string;
   pruner: string;
   folder: string;
+  passive: boolean;
   note: string;
   tags: string[];
 }

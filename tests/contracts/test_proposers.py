@@ -24,7 +24,13 @@ LOSS = (Objective("loss", "minimize"),)
 TWO = (Objective("loss", "minimize"), Objective("acc", "maximize"))
 
 #: Every proposer, with options under which its model is at work after few trials.
-EVERY: dict[str, dict[str, Any]] = {"random": {}, "grid": {}, "sobol": {}, "tpe": {"n_startup": 4}}
+EVERY: dict[str, dict[str, Any]] = {
+    "random": {},
+    "grid": {},
+    "sobol": {},
+    "tpe": {"n_startup": 4},
+    "passive": {"algo": "tpe", "n_startup": 4},
+}
 
 FINITE: dict[str, Space] = {
     "one value": Space(a=Choice("only")),
@@ -371,7 +377,7 @@ def test_changing_a_given_configuration_changes_no_later_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_an_unknown_option_is_refused(name: str) -> None:
-    with pytest.raises(SweepError, match=f"--algo {name} has no option 'n_start'"):
+    with pytest.raises(SweepError, match=f"--algo {EVERY[name].get('algo', name)} has no option 'n_start'"):
         make(name, FINITE["steps"], n_start=3)
 
 

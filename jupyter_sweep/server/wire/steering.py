@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from .common import SweepState
+from .common import Number, SweepState
 
 
 class Request(TypedDict, total=False):
     """What is wanted of a sweep.
 
-    `version` (default: the newest); `jobs` for scale alone: trials at once; `number` for retry alone: a failed trial.
+    `version` (default: the newest); `jobs` for scale alone: trials at once; `number` for retry, a failed trial, and for
+    enter, one that waits for its result: `metrics`, numbers by name or as written, or `failed`, why there are none.
     """
 
-    verb: Literal["pause", "stop", "interrupt", "kill", "resume", "retry", "scale"]
+    verb: Literal["pause", "stop", "interrupt", "kill", "resume", "retry", "scale", "enter"]
     version: int | None
     jobs: int | None
     number: int | None
+    metrics: dict[str, Number | str] | None
+    failed: str | None
 
 
 class Asked(TypedDict):

@@ -78,6 +78,7 @@ class Header(TypedDict):
     algorithm: str
     pruner: str
     folder: str
+    passive: bool
     note: str
     tags: list[str]
 
