@@ -74,7 +74,7 @@ class Snapshot:
 
     def _where(self) -> str:
         if self.sweep.is_passive:
-            return "results are entered"
+            return "results are entered by hand"
         at_once = self._at_once()
         where = self.owner.where_text if self.owner else self.sweep.executor.name
         parts = [where, *([f"{at_once} at once"] if at_once else []), *self._queue()]

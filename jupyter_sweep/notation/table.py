@@ -174,7 +174,8 @@ OPTIONS: tuple[Option, ...] = (
            short="t"),
     Option("repeat", "R", "Run each configuration R times, with different seeds.", HOW_MANY, whole(1)),
     Option("algo", "NAME", "How points are chosen: random, grid, sobol, tpe or auto (default tpe), with options as in"
-           ' "tpe(n_startup=20)". passive, or passive:NAME: nothing runs, and results are entered by hand.', HOW, _algo, allowed=_known("proposer")),
+           ' "tpe(n_startup=20)". passive, or passive:NAME: nothing runs, and results are entered by hand.',
+           HOW, _algo, allowed=_known("proposer")),
     Option("stop", "RULE", "Which trials are ended early, from what they report: asha, median or none (default none),"
            ' with options as in "asha(eta=4)".', HOW, _stop, allowed=_known("pruner")),
     Option("seed", "S", "Seed of the search and of every trial (default 0).", HOW, whole(0, 2**32 - 1)),

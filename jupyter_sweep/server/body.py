@@ -39,7 +39,7 @@ def read(text: bytes) -> dict[str, Any]:
     known = (*LEAST, *(RESULTS if body["verb"] == RESULT else ()))
     for key in body.keys() - {"verb"}:
         if key not in known:
-            raise Refused(400, f"A request to {body['verb']} has no {key[:80]!r}: verb, {', '.join(known)}.")
+            raise Refused(400, f"A request has no {key[:80]!r}: verb, {', '.join(known)}.")
         if body[key] is not None:
             body[key] = _whole(key, body[key]) if key in LEAST else _READ[key](body[key])
     return body

@@ -95,6 +95,8 @@ def plan(snapshot: Mapping[str, Any]) -> str:
     """Give what runs where: "tpe + asha on local · 2 slots"."""
     sweep = snapshot["sweep"]
     pruner = "" if sweep["pruner"] in ("", "none", None) else f" + {sweep['pruner']}"
+    if sweep.get("passive"):
+        return f"{sweep['algorithm']}: {sweep['where']}"
     return f"{sweep['algorithm']}{pruner} on {sweep['where']}"
 
 

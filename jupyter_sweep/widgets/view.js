@@ -187,7 +187,8 @@ class View {
     say(this.name, sweep.name);
     say(this.version, `v${sweep.version}`);
     this.say_state(sweep);
-    say(this.plan, `${sweep.algorithm}${pruner} on ${sweep.where}`);
+    say(this.plan, sweep.passive ? `${sweep.algorithm}: ${sweep.where}` : `${sweep.algorithm}${pruner} on ${sweep.where}`);
+    this.crew.hidden = Boolean(sweep.passive);
     this.draw_dashboard(sweep.dashboard ?? "");
     const verb = sweep.state === "paused" || ENDED.has(sweep.state) ? "resume" : "pause";
     if (this.pause.dataset.verb !== verb) {

@@ -41,6 +41,12 @@ function entry(metrics, enter) {
     failed = button("button", "Failed", "There is no result, and there will be none");
   form.append(button("submit", "Enter", "Record this result"), why, failed);
   failed.onclick = () => enter({ metrics: {}, failed: why.value.trim() || "no result" });
+  form.onkeydown = (event) => {
+    if (event.key !== "Enter" || event.target.type !== "text") return;
+    event.preventDefault(); // JupyterLab keeps the key from doing what it does in a form
+    if (event.target === why) failed.click();
+    else form.requestSubmit();
+  };
   form.onsubmit = (event) => {
     event.preventDefault();
     enter({ metrics: Object.fromEntries(fields.map(([name, field]) => [name, field.value.trim()])), failed: "" });

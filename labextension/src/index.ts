@@ -15,6 +15,7 @@ import { node } from './nodes';
 import { drawOutputs } from './output';
 import { SweepPanel } from './panel';
 import { Hands, SweepList } from './sweepList';
+import type * as wire from './wire';
 import { Sweeps } from './sweeps';
 import { reachable } from './view';
 
@@ -193,9 +194,11 @@ function addStatus(statusBar: IStatusBar, sweeps: Sweeps, open: () => void): voi
   const button = item.node.appendChild(node('button', 'jp-sweep-status-button'));
   button.type = 'button';
   button.onclick = open;
-  const count = (): number => sweeps.running.reduce((n, s) => n + s.progress.running, 0);
+  // A passive sweep has no driver: it waits for people, maybe for weeks.
+  const busy = (): wire.Summary[] => sweeps.running.filter(s => s.driver !== null);
+  const count = (): number => busy().reduce((n, s) => n + s.progress.running, 0);
   sweeps.changed.connect(() => {
-    const [many, trials] = [sweeps.running.length, count()];
+    const [many, trials] = [busy().length, count()];
     const text = `${trials} ${trials === 1 ? 'trial' : 'trials'} running`;
     button.textContent = text;
     button.title = `${many} ${many === 1 ? 'sweep is' : 'sweeps are'} running. Click to see all sweeps.`;
@@ -204,7 +207,7 @@ function addStatus(statusBar: IStatusBar, sweeps: Sweeps, open: () => void): voi
     item,
     align: 'left',
     rank: 90,
-    isActive: () => sweeps.running.length > 0,
+    isActive: () => busy().length > 0,
     activeStateChanged: sweeps.changed as unknown as ISignal<object, void>
   });
 }

@@ -114,6 +114,34 @@ def test_the_same_steering_works_where_the_kernel_is_gone(run: Run) -> None:
 
 
 @BOTH
+def test_the_result_of_a_passive_trial_is_entered_in_its_row(run: Run, tmp_path: Path) -> None:
+    name = "oven" + tmp_path.name[-6:].replace("_", "-")
+    notebook = run(
+        f"%%sweep {name} --max taste --algo passive:sobol -n 3\ntemp = uniform(20, 80)\neggs = randint(1, 5)"
+    )
+    page = notebook.page
+    rows = page.locator(".sweep-view .body .row")
+    wait_for("its proposals", lambda: rows.count() == 3, 60)
+    assert sweep(name).counts == {"waiting": 3}
+    for number, fill in ((0, "4.5"), (2, "")):
+        page.click(f'.sweep-view .body .row[data-n="{number}"]')
+        form = page.locator(".sweep-view .entry")
+        form.wait_for()
+        if fill:
+            form.get_by_label("taste").fill(fill)
+            page.keyboard.press("Enter")
+        else:
+            form.get_by_label("Why there is no result").fill("burnt")
+            form.get_by_role("button", name="Failed").click()
+        wait_for("its end", lambda number=number: sweep(name).trial(number).is_final)
+        wait_for("the form gone", lambda form=form: not form.is_visible())
+    found = sweep(name).df[["state", "error"]].to_numpy().tolist()
+    assert found == [["completed", ""], ["waiting", ""], ["failed", "burnt"]]
+    assert sweep(name).trial(0).metrics == {"taste": 4.5}
+    assert complaints(notebook) == []
+
+
+@BOTH
 def test_a_sweep_that_is_quick_is_whole_in_the_page_when_its_cell_ends(run: Run) -> None:
     notebook = run(f"%%sweep whole --min loss -n 25 --jobs 2\n{QUICK}")
     notebook.wait_done(1)

@@ -183,6 +183,56 @@ def test_a_sweep_of_a_kernel_is_not_run_in_the_server(server: Server, root: Path
     assert "run its cell again" in answer.data["message"]
 
 
+PASSIVE = """
+import sys
+from jupyter_sweep import Float, Space, run
+run(lambda x: x, Space(x=Float(0, 1)), name=sys.argv[1], min="loss", n=3, algo="passive")
+"""
+
+
+def test_results_of_a_passive_sweep_are_entered(server: Server, root: Path) -> None:
+    by_hand = Begun(root, "by-hand", PASSIVE)
+    answer = asked(server, by_hand, "enter", number=1, metrics={"loss": 0.5, "cost": "2"})
+    assert (answer["message"], answer["state"]) == ("Trial 1 is completed.", "running")
+    assert asked(server, by_hand, "enter", number=0, metrics={"loss": "nan"})["message"] == "Trial 0 is failed."
+    assert asked(server, by_hand, "enter", number=2, failed="broken")["state"] == "finished"
+    assert by_hand.handle.df["error"].tolist() == ["loss is not a number (NaN)", "", "broken"]
+    assert by_hand.handle.trial(1).metrics == {"loss": 0.5, "cost": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({}, 400, "enter needs number"),
+        ({"number": 0, "metrics": [1]}, 400, "metrics must be an object"),
+        ({"number": 0, "metrics": {"loss": True}}, 400, "must be a number, got 'True'"),
+        ({"number": 0, "metrics": {"loss": "9" * 3000}}, 400, "must be a number"),
+        ({"number": 0, "metrics": {f"m{i}": 1 for i in range(65)}}, 400, "at most 64"),
+        ({"number": 0, "failed": 3}, 400, "failed must be a text"),
+        ({"number": 0, "jobs": 0}, 400, "jobs must be a whole number from 1"),
+        ({"number": 0, "why": ""}, 400, "has no 'why'"),
+        ({"number": 0}, 409, "loss is missing"),
+        ({"number": 7, "metrics": {"loss": 1}}, 409, "has no trial 7"),
+        ({"number": 0, "metrics": {"loss": 1, "<script>": 2}}, 409, "is no name of a metric"),
+    ],
+)
+def test_a_result_that_is_wrong_is_refused(
+    server: Server, root: Path, body: dict[str, Any], status: int, said: str
+) -> None:
+    if not (root / Begun.store / "refusing").exists():
+        Begun(root, "refusing", PASSIVE)
+    answer = server.post("refusing", Begun.store, verb="enter", **body)
+    assert (answer.status, said in answer.data["message"]) == (status, True), answer.data
+    assert sweep("refusing", folder=root / Begun.store).counts == {"waiting": 3}
+
+
+def test_results_are_for_passive_sweeps_alone(server: Server, begun: Begun) -> None:
+    answer = server.post(begun.name, begun.store, verb="enter", number=0, metrics={"loss": 1})
+    assert (answer.status, "are run, not entered" in answer.data["message"]) == (409, True)
+    answer = server.post(begun.name, begun.store, verb="pause", metrics={"loss": 1})
+    assert (answer.status, "has no 'metrics'" in answer.data["message"]) == (400, True)
+
+
 def test_workers_and_what_they_run_are_shown(server: Server, begun: Begun) -> None:
     def busy() -> list[dict[str, Any]]:
         found = server.get("/workers", store=begun.store)["workers"]
