@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ import pytest
 
 #: Quick tests first, so that a plain mistake is told in seconds.
 ORDER = ("contracts", "faults", "test_notebooks.py", "faces")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell that runs this in the background has it ignored: children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
