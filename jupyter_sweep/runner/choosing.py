@@ -7,6 +7,7 @@ import sys
 from ..definition import Sweep
 from ..proposers.apart import Apart, Gone
 from ..proposers.base import Proposal
+from ..store.sqlite import Store
 from . import limits
 from .resume import History, new_proposer, told
 
@@ -16,14 +17,14 @@ class Chooser:
 
     Parameters
     ----------
-    sweep, history
+    store, sweep, history
         Those of the loop.
     slots
         Trials at once. With a single slot nothing runs while a trial is chosen, so nothing is gained.
     """
 
-    def __init__(self, sweep: Sweep, history: History, slots: int) -> None:
-        self._sweep, self._history = sweep, history
+    def __init__(self, store: Store, sweep: Sweep, history: History, slots: int) -> None:
+        self._store, self._sweep, self._history = store, sweep, history
         self._may_move = slots > 1 and bool(history.proposer.adaptive)
         self._coming: Apart | None = None
 
@@ -56,7 +57,7 @@ class Chooser:
         if self._may_move and limits.choosing_is_slow(self._history.durations, self._history.tally.final):
             self._may_move = False
             sweep, proposer = self._sweep, self._sweep.proposer
-            known = told(self._history, sweep)
+            known = told(self._store, sweep)
             self._coming = Apart(
                 proposer.name, sweep.space, sweep.objectives, seed=sweep.seed, options=proposer.options, told=known
             )
@@ -73,5 +74,5 @@ class Chooser:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        for trial in told(self._history, self._sweep):
+        for trial in told(self._store, self._sweep):
             self._history.proposer.tell(trial)

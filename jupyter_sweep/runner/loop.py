@@ -71,13 +71,14 @@ class Loop:
     def _take_up(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.history = rebuild(self.store, sweep)
-        self._chooser = Chooser(sweep, self.history, self.executor.slots)
+        self._chooser = Chooser(self.store, sweep, self.history, self.executor.slots)
         self.history.waiting = deque(t for t in self.history.waiting if t.trial_id not in self.flying)
         self._unfinished = sum(t.repetition == 0 for t in (*self.flying.values(), *self.history.waiting))
         self.paused, self.ending, self.message = False, "", ""
         seconds = sweep.budget.max_seconds
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._add(missing_repetitions(sweep, self.history))
+        self.history.forget_settled(sweep)
         if not self.history.known and sweep.canary:
             self._add_canary()
         excess = limits.excess_of_failures(sweep, self.history.tally)
@@ -92,7 +93,10 @@ class Loop:
     def recall_excess(self) -> None:
         """Have trials come back that have not begun, where more are out than may be now."""
         if self._batches > self.width:
-            self.executor.recall([i for i, trial in self.flying.items() if trial.state is TrialState.WAITING])
+            self._recall()
+
+    def _recall(self) -> None:
+        self.executor.recall([i for i, trial in self.flying.items() if trial.state is TrialState.WAITING])
 
     # -- what came back -----------------------------------------------------------------------------------------------
 
@@ -155,6 +159,7 @@ class Loop:
     def _learn(self, trial: Trial, event: Finished | Lost) -> None:
         note_final(self.history, trial)
         tell(self.history, self.sweep, self.history.group(trial))
+        self.history.forget(self.sweep, trial)
         if self._canary is not None and trial.trial_id == self._canary[0]:
             self._canary = None
         if _names_no_metric(event) and self.history.completed == 0:
@@ -178,8 +183,10 @@ class Loop:
         """Follow a request: pause or interrupt (no new trials), stop or kill (end what runs, too)."""
         if verb == "pause" and not self.ending:
             self.paused = True
+            self._recall()
         elif verb == "interrupt" and not self.ending:
             self.ending, self.message = "interrupted", ""
+            self._recall()
         elif verb == "stop":
             self.end("stopped", "")
         elif verb == "kill":
@@ -363,7 +370,7 @@ class Loop:
     def _closing_sentence(self) -> str:
         wanted = self.sweep.budget.max_trials
         if (wanted is None or self._left() != 0) and self._chooser.exhausted:
-            return f"the space is exhausted: {count(len(self.history.groups), 'configuration')}"
+            return f"the space is exhausted: {count(self.history.configurations, 'configuration')}"
         return ""
 
     def close(self) -> None:

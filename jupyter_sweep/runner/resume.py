@@ -35,16 +35,33 @@ class History:
     known: set[str] = field(default_factory=set)
     waiting: deque[Trial] = field(default_factory=deque)
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    #: Trials of each configuration by repetition, until all are final and told: a driver does not grow with history.
     groups: dict[str, dict[int, Trial]] = field(default_factory=dict)
+    configurations: int = 0
     cancelled: dict[str, str] = field(default_factory=dict)  # folders by fingerprint, for their checkpoints
     completed: int = 0
     last_error: str = ""
 
     def group(self, trial: Trial) -> dict[int, Trial]:
         """Give the trials of the same configuration by repetition, with this one entered."""
-        group = self.groups.setdefault(key(as_of_today(self.space, trial.params)), {})
+        name = self._name(trial)
+        self.configurations += name not in self.groups
+        group = self.groups.setdefault(name, {})
         group[trial.repetition] = trial
         return group
+
+    def forget(self, sweep: Sweep, trial: Trial) -> None:
+        """Let go of the configuration of a trial if nothing more is to be told of it."""
+        name = self._name(trial)
+        if _is_settled(sweep, self.groups.get(name, {})):
+            del self.groups[name]
+
+    def _name(self, trial: Trial) -> str:
+        return key(as_of_today(self.space, trial.params))
+
+    def forget_settled(self, sweep: Sweep) -> None:
+        """Let go of all such configurations."""
+        self.groups = {name: group for name, group in self.groups.items() if not _is_settled(sweep, group)}
 
 
 def rebuild(store: Store, sweep: Sweep) -> History:
@@ -66,8 +83,8 @@ def rebuild(store: Store, sweep: Sweep) -> History:
         else:
             history.known.add(trial.fingerprint)
             history.group(trial)
-    for trial in told(history, sweep):
-        history.proposer.tell(trial)
+    for group in history.groups.values():
+        tell(history, sweep, group)
     return history
 
 
@@ -77,9 +94,13 @@ def new_proposer(sweep: Sweep) -> Any:
     return make(sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options)
 
 
-def told(history: History, sweep: Sweep) -> list[Trial]:
-    """Give what a proposer must be told to go on from here."""
-    return [_standing_for(sweep, group) for group in history.groups.values()]
+def told(store: Store, sweep: Sweep) -> list[Trial]:
+    """Give what a proposer must be told to go on from what the store holds."""
+    groups: dict[str, dict[int, Trial]] = {}
+    for trial in store.trials(sweep.sweep_id):
+        if trial.state is not TrialState.CANCELLED:
+            groups.setdefault(key(as_of_today(sweep.space, trial.params)), {})[trial.repetition] = trial
+    return [_standing_for(sweep, group) for group in groups.values()]
 
 
 def note_final(history: History, trial: Trial) -> None:
@@ -101,14 +122,17 @@ def tell(history: History, sweep: Sweep, group: dict[int, Trial]) -> None:
 def _standing_for(sweep: Sweep, group: dict[int, Trial]) -> Trial:
     """Give one trial for a configuration: its mean over the repetitions once all are final, else that it runs."""
     first = group[min(group)]
-    done = len(group) >= sweep.budget.repetitions and all(t.is_final for t in group.values())
-    if not done:
+    if not _is_settled(sweep, group):
         trial = first.with_(state=TrialState.RUNNING)
     elif len(group) == 1:
         trial = first
     else:
         trial = _mean(list(group.values()))
     return trial.with_(params=as_of_today(sweep.space, trial.params))
+
+
+def _is_settled(sweep: Sweep, group: dict[int, Trial]) -> bool:
+    return len(group) >= sweep.budget.repetitions and all(trial.is_final for trial in group.values())
 
 
 def _mean(trials: list[Trial]) -> Trial:

@@ -108,6 +108,10 @@ class Mortal(Protocol):
     over: str
 
 
+#: For every scheduler of ours. Of each task it would keep the pickled code, a thousand times 15 kB.
+SHORT_LOGS = {"distributed.admin.low-level-log-length": 50}
+
+
 def load_distributed() -> Any:
     """Import Dask's scheduler, client and workers: 0.75 s, so never before a cluster is wanted."""
     import distributed

@@ -14,9 +14,10 @@ from typing import Any
 from ...errors import SweepError
 from ..clusters import Where
 from . import slurm
-from .base import environment_kept, load_distributed
+from .base import SHORT_LOGS, environment_kept, load_distributed
 
 _SETTINGS = {
+    **SHORT_LOGS,
     # A trial that waits goes to the job that starts next, not to one that is busy.
     "distributed.scheduler.worker-saturation": 1.0,
     # A trial whose job ends is told to us, not run again behind our back.

@@ -20,9 +20,10 @@ from ...errors import SweepError, count
 from .. import gpus
 from ..clusters import Where, slots_here
 from .adapt import Follow, read_adapt
-from .base import environment_kept, load_distributed
+from .base import SHORT_LOGS, environment_kept, load_distributed
 
 _SETTINGS = {
+    **SHORT_LOGS,
     # What the loop sends ahead of the slots (short trials) waits on the worker, which has room for as much (see
     # `remote`): it then follows within 1 ms, not in 10.
     "distributed.scheduler.worker-saturation": 1.5,

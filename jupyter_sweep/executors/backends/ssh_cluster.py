@@ -15,7 +15,7 @@ from typing import Any
 
 from ..clusters import Where
 from . import ssh_probe, ssh_words
-from .base import Mortal, Queued, environment_kept, load_distributed
+from .base import SHORT_LOGS, Mortal, Queued, environment_kept, load_distributed
 from .ssh_host import Host, log
 
 #: Read by Dask whenever it connects, so they stay set, in the driver as in the workers.
@@ -25,6 +25,7 @@ _SETTINGS = {
     "distributed.comm.timeouts.connect": "5s",
 }
 _OF_THE_SCHEDULER = {
+    **SHORT_LOGS,
     # What the loop sends ahead of the slots (short trials) waits on the worker: it then follows in 2 ms, not in 10.
     "distributed.scheduler.worker-saturation": 1.5,
     # A trial whose worker dies is told to us, not run again behind our back.
