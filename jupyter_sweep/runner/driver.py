@@ -175,6 +175,8 @@ class Driver:
             if loop.ended and loop.sweep.sweep_id in self.loops:
                 del self.loops[loop.sweep.sweep_id]
                 leases.release(self.store, loop.sweep.sweep_id)
+                if not self.loops:
+                    self.store.tidy()
 
     def _guard(self, loop: Loop, action: Any) -> Any:
         try:
