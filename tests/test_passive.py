@@ -222,6 +222,16 @@ def test_a_cell_proposes_and_returns_and_the_line_magic_enters(folder: Path) -> 
         assert sweep("cell").df["error"].tolist() == ["", "burnt"]
 
 
+def test_faces_say_that_nothing_runs(folder: Path) -> None:
+    with Kernel(folder) as kernel:
+        out = kernel.cell(f"%%sweep told --max taste --algo passive -n 2 --dry-run\n{CELL}")
+        assert "nothing: the trials wait for results that are entered by hand" in out
+        kernel.cell(f"%%sweep told --max taste --algo passive -n 2\n{CELL}")
+        assert "its result is to be entered: %sweep enter told NUMBER taste=VALUE" in kernel.cell("%sweep why told 0")
+        assert "told is passive: no cluster runs its trials" in kernel.refused("%sweep workers told")
+        assert "told still runs after 0.1" in kernel.cell("%sweep wait told 0.1")
+
+
 def test_the_command_line_enters_and_shows_what_waits(folder: Path) -> None:
     begin("shell", n=2)
 

@@ -83,6 +83,8 @@ def _launch(sweep: Sweep) -> str:
     """Say what the place would start; a plug-in of another package says so itself, when it is started."""
     kind = str(sweep.executor.options.get("on", sweep.executor.name)).partition(":")[0]
     if kind not in clusters.KINDS:
+        if sweep.is_passive:
+            return "nothing: the trials wait for results that are entered by hand"
         return f"{sweep.executor.name}, which is a plug-in of another package"
     return clusters.describe(clusters.parse(sweep.executor.name, sweep.executor.options), sweep.budget.parallel)
 

@@ -55,6 +55,8 @@ def clusters(tools: Tools, given: list[str]) -> list[Cluster]:
             raise SweepError("No cluster runs for the sweeps of this folder. A %%sweep cell starts one.")
         return found
     handle, store = tools.handle(given[0]), tools.store()
+    if handle.definition.is_passive:
+        raise SweepError(f"{handle.name} is passive: no cluster runs its trials, their results are entered.")
     driver = elastic.driver_of(store, handle.definition)
     found = [c for c in elastic.clusters(store) if driver is not None and c.driver.driver_id == driver.driver_id]
     if not found:
