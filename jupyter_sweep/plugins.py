@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import sys
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -86,3 +88,18 @@ def load(kind: str, name: str) -> Any:
         return _from_others(kind)[name].load()
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def refuse_unknown(plugin: Any, option: str, unknown: Iterable[str]) -> None:
+    """Raise SweepError for options that a plug-in's constructor does not name.
+
+    Parameters
+    ----------
+    option
+        What names the plug-in on the line: "--algo".
+    """
+    parameters = inspect.signature(type(plugin)).parameters.values()
+    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"]
+    wrong = [f"{option} {plugin.name} has no option {name!r}.{suggest(name, allowed)}" for name in unknown]
+    if wrong:
+        raise SweepError("\n".join(wrong))

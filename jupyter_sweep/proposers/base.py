@@ -8,7 +8,6 @@ that was told; `identity` says which configurations are the same.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -122,16 +121,6 @@ class Unseen:
                 return None
             self._ahead = identity(self._space, params), params
         return self._ahead
-
-
-def refuse_unknown(proposer: Proposer, unknown: Mapping[str, Any]) -> None:
-    """Raise SweepError for options that the proposer's constructor does not name."""
-    parameters = inspect.signature(type(proposer)).parameters.values()
-    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"]
-    if unknown:
-        raise SweepError(
-            "\n".join(f"--algo {proposer.name} has no option {name!r}.{suggest(name, allowed)}" for name in unknown)
-        )
 
 
 def proposer(

@@ -23,10 +23,11 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..errors import SweepError
+from ..plugins import refuse_unknown
 from ..space.parameter import Parameter
 from ..space.space import Space
 from ..trial import Objective, Params, Trial, TrialState
-from .base import Proposal, Unseen, identity, refuse_unknown
+from .base import Proposal, Unseen, identity
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -72,7 +73,7 @@ class Tpe:
         multivariate: bool | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_unknown(self, unknown)
+        refuse_unknown(self, "--algo", unknown)
         for option, value in (("n_startup", n_startup), ("n_candidates", n_candidates)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SweepError(f"--algo tpe: {option} must be a whole number >= 1, got {option}={value!r}")

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from .. import plugins
 from ..errors import SweepError
+from ..plugins import refuse_unknown
 from ..space.space import Space
 from ..trial import Objective, Params, Trial
-from .base import Proposal, Unseen, identity, refuse_unknown, walk
+from .base import Proposal, Unseen, identity, walk
 
 
 class FixedSequence:
@@ -25,7 +26,7 @@ class FixedSequence:
     adaptive: ClassVar[bool] = False
 
     def __init__(self, space: Space, objectives: Sequence[Objective] = (), *, seed: int = 0, **unknown: Any) -> None:
-        refuse_unknown(self, unknown)
+        refuse_unknown(self, "--algo", unknown)
         self._space = space
         self._seed = seed
         self._known: set[str] = set()

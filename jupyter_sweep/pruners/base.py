@@ -12,11 +12,11 @@ mirror each other by construction.
 from __future__ import annotations
 
 import heapq
-import inspect
 import math
 from typing import Any, ClassVar, Protocol
 
-from ..errors import SweepError, suggest
+from ..errors import SweepError
+from ..plugins import refuse_unknown
 from ..trial import Objective, Report, Trial, TrialState
 
 
@@ -49,7 +49,7 @@ class Rule:
     name: ClassVar[str]
 
     def __init__(self, objective: Objective, unknown: dict[str, Any]) -> None:
-        refuse_unknown(self, unknown)
+        refuse_unknown(self, "--stop", unknown)
         self._objective = objective
         self._latest: dict[int, float] = {}
         self._ranked: list[tuple[float, int]] = []  # a heap of (loss, trial): the latest ones, and some that were
@@ -107,16 +107,6 @@ class Rule:
 
     def _ended(self, trial: Trial) -> None:
         """Move a trial's curve to where final trials are kept, if the rule tells them apart."""
-
-
-def refuse_unknown(pruner: Pruner, unknown: dict[str, Any]) -> None:
-    """Raise SweepError for options that the pruner's constructor does not name."""
-    parameters = inspect.signature(type(pruner)).parameters.values()
-    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if unknown:
-        raise SweepError(
-            "\n".join(f"--stop {pruner.name} has no option {name!r}.{suggest(name, allowed)}" for name in unknown)
-        )
 
 
 def whole(pruner: Pruner, name: str, value: Any, least: int) -> int:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from bisect import insort
 from typing import Any, ClassVar
 
+from ..plugins import refuse_unknown
 from ..trial import Objective, Report, Trial, TrialState
-from .base import Rule, refuse_unknown, whole
+from .base import Rule, whole
 
 
 class Never:
@@ -20,7 +21,7 @@ class Never:
     name: ClassVar[str] = "none"
 
     def __init__(self, objective: Objective, **unknown: Any) -> None:
-        refuse_unknown(self, unknown)
+        refuse_unknown(self, "--stop", unknown)
 
     def observe(self, report: Report) -> str:
         return ""
