@@ -231,6 +231,8 @@ def test_results_are_for_passive_sweeps_alone(server: Server, begun: Begun) -> N
     assert (answer.status, "are run, not entered" in answer.data["message"]) == (409, True)
     answer = server.post(begun.name, begun.store, verb="pause", metrics={"loss": 1})
     assert (answer.status, "has no 'metrics'" in answer.data["message"]) == (400, True)
+    asked(server, begun, "stop")
+    wait_for(lambda: begun.handle.state == "stopped")
 
 
 def test_workers_and_what_they_run_are_shown(server: Server, begun: Begun) -> None:
