@@ -349,7 +349,7 @@ class Handle:
             raise SweepError(f"{self.name} ran --on inline, in its kernel: run its cell again to go on.")
         return again.retry(self._store, self.definition, number)
 
-    def enter(self, number: int, *, failed: str = "", **metrics: float | str) -> Trial:
+    def enter(self, number: int, /, *, failed: str = "", **metrics: float | str) -> Trial:
         """Enter the result of a trial of a passive sweep, as ``enter(3, acc=0.91)``; give the trial as it is now.
 
         Parameters

@@ -153,6 +153,7 @@ def test_repetitions_are_entered_each(folder: Path) -> None:
         (9, {"taste": 1}, r"has no trial 9. These wait for their results: 0, 1, 2, 3."),
         (0, {}, "taste is missing: write taste=VALUE"),
         (0, {"taste": "good", "smell": "bad"}, "taste wants a number, got 'good'; smell wants a number, got 'bad'"),
+        (0, {"taste": 10**400}, "taste wants a number, got 1000"),
         (0, {"taste": 1, "<b>": 2}, "'<b>' is no name of a metric"),
         (0, {"taste": 1, "failed": "why"}, "has failed or has a result, not both"),
     ],
@@ -214,10 +215,11 @@ def test_a_cell_proposes_and_returns_and_the_line_magic_enters(folder: Path) -> 
         assert "cell waits for the results of" in out
         assert "%sweep enter cell NUMBER taste=VALUE" in out
         assert kernel.cell("%sweep enter").count("waits for the results of") >= 1
-        out = kernel.cell("%sweep enter cell 0 taste=4 note=1")
+        out = kernel.cell("%sweep enter cell 0 taste=4 number=1")
         assert "Trial 0 of cell is completed." in out
         assert "     1  temp=" in out
         assert "Trial 1 of cell is failed. No trial waits" in kernel.cell('%sweep enter cell 1 --failed "burnt"')
+        assert "is said with --failed" in kernel.refused("%sweep enter cell 1 taste=1 failed=2")
         assert "is no METRIC=VALUE" in kernel.refused("%sweep enter cell 1 taste")
         assert sweep("cell").df["error"].tolist() == ["", "burnt"]
 

@@ -24,6 +24,8 @@ def read(words: Sequence[str]) -> tuple[int, dict[str, str]]:
         name, equals, value = word.partition("=")
         if not (name and equals and value):
             wrong.append(f"{word!r} is no METRIC=VALUE")
+        elif name == "failed":
+            wrong.append("why there is no result is said with --failed")
         elif name in metrics:
             wrong.append(f"{name} is given twice")
         metrics[name] = value

@@ -52,7 +52,7 @@ def enter(store: Store, sweep: Sweep, number: int, metrics: Mapping[str, Any], *
     SweepError
         For a sweep that is not passive or has been stopped, a trial that doesn't wait, and metrics that are wrong.
     """
-    refuse_active(sweep)
+    _refuse_active(sweep)
     end = _end(sweep, number, metrics, failed)
     with _owned(store, sweep):
         sweep = store.sweep(sweep.sweep_id)
@@ -69,7 +69,7 @@ def enter(store: Store, sweep: Sweep, number: int, metrics: Mapping[str, Any], *
     return entered
 
 
-def refuse_active(sweep: Sweep) -> None:
+def _refuse_active(sweep: Sweep) -> None:
     """Raise SweepError for a sweep whose trials are run by machines."""
     if not sweep.is_passive:
         raise SweepError(
@@ -77,7 +77,7 @@ def refuse_active(sweep: Sweep) -> None:
         )
 
 
-def waiting(store: Store, sweep: Sweep) -> list[Trial]:
+def _all_waiting(store: Store, sweep: Sweep) -> list[Trial]:
     """Give the trials that wait for their results, in order of number."""
     return [trial for trial in store.trials(sweep.sweep_id) if trial.state is TrialState.WAITING]
 
@@ -92,7 +92,7 @@ def _waiting(store: Store, sweep: Sweep, number: int) -> Trial:
 
 
 def _those(store: Store, sweep: Sweep) -> str:
-    numbers = ", ".join(str(trial.number) for trial in waiting(store, sweep))
+    numbers = ", ".join(str(trial.number) for trial in _all_waiting(store, sweep))
     return f" These wait for their results: {numbers}." if numbers else " None waits for its result."
 
 
@@ -123,7 +123,7 @@ def _numbers(metrics: Mapping[str, Any]) -> tuple[Metrics, list[str]]:
             continue
         try:
             numbers[name] = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             wrong.append(f"{name} wants a number, got {value!r:.80}")
     return numbers, wrong
 
