@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import psutil
 
 ROUNDS, RETRIES = 20, 3
-#: What counts as flat: growth of the driver from the second fifth of the time to the last, beside what trials leave.
-FLAT_MB, MB_A_THOUSAND_TRIALS, FLAT_FDS = 8.0, 3.0, 8
+#: What counts as flat: growth from the second fifth of the time to the last.
+FLAT_MB, FLAT_FDS = 8.0, 8
 END_S = 300.0
 
 

@@ -204,7 +204,8 @@ class Ferry:
                     break
                 yield
         if name != CHECKPOINT:
-            print(f"sent {name}, {size:,} bytes, to {address} in {time.monotonic() - begun:.2f} s", flush=True)
+            line = f"sent {name}, {size:,} bytes, to {address} in {time.monotonic() - begun:.2f} s\n"
+            print(line, end="", flush=True)  # in one piece: another carrier may print at the same time
 
     def _fetch(self, trip: Trip, address: str, parcel: str, files: list[dict[str, Any]]) -> Steps:
         """Fetch the files of an offer, a piece a step, then release it with the names of those that failed."""

@@ -8,6 +8,7 @@ that was told; `identity` says which configurations are the same.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -54,17 +55,18 @@ class Proposer(Protocol):
         ...
 
 
-def identity(space: Space, params: Mapping[str, Any]) -> str:
-    """Give a text that two configurations share exactly when the sweep takes them for the same one.
+def identity(space: Space, params: Mapping[str, Any]) -> bytes:
+    """Give 8 bytes that two configurations share when the sweep takes them for the same one.
 
-    As in `space.fingerprint`, parameters marked `meta=True` are left out, and those marked `ignore_default=True` where
-    they hold their default: a point told from before they were added lacks them.
+    Others share them once in 40 million sweeps of a million trials each. As in `space.fingerprint`, parameters marked
+    `meta=True` are left out, and those marked `ignore_default=True` where they hold their default: a point told from
+    before they were added lacks them.
     """
-    if not any(p.meta or p.ignore_default for p in space.parameters.values()):
-        return key(params)
-    marked = [p for p in space.active_parameters(params) if p.name in params and (p.meta or p.ignore_default)]
-    left_out = {p.name for p in marked if p.meta or same(params[p.name], p.start)}
-    return key({name: value for name, value in params.items() if name not in left_out})
+    if any(p.meta or p.ignore_default for p in space.parameters.values()):
+        marked = [p for p in space.active_parameters(params) if p.name in params and (p.meta or p.ignore_default)]
+        left_out = {p.name for p in marked if p.meta or same(params[p.name], p.start)}
+        params = {name: value for name, value in params.items() if name not in left_out}
+    return hashlib.blake2b(key(params).encode(), digest_size=8).digest()
 
 
 def walk(space: Space) -> Iterator[Params]:
@@ -96,9 +98,9 @@ class Unseen:
         self._space = space
         self._is_finite = all(p.size is not None for p in space.parameters.values())
         self._grid: Iterator[Params] | None = None
-        self._ahead: tuple[str, Params] | None = None
+        self._ahead: tuple[bytes, Params] | None = None
 
-    def find(self, known: Container[str], draw: Callable[[], Params]) -> tuple[str, Params] | None:
+    def find(self, known: Container[bytes], draw: Callable[[], Params]) -> tuple[bytes, Params] | None:
         """Give identity and params of one that is not in `known`; None when there is none."""
         for _ in range(100 if self._is_finite else 10_000):
             try:
@@ -112,7 +114,7 @@ class Unseen:
                 return name, params
         return self._next_on_grid(known) if self._is_finite else None
 
-    def _next_on_grid(self, known: Container[str]) -> tuple[str, Params] | None:
+    def _next_on_grid(self, known: Container[bytes]) -> tuple[bytes, Params] | None:
         if self._grid is None:
             self._grid = walk(self._space)
         while self._ahead is None or self._ahead[0] in known:

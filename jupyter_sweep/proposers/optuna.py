@@ -11,7 +11,6 @@ Measured with Optuna 5.0, five parameters: 3 ms a draw at 100 trials, 5 from 250
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import random
@@ -85,8 +84,8 @@ class Tpe:
         self._n_startup = n_startup
         self._n_candidates = n_candidates
         self._joint = len(self._objectives) == 1 if multivariate is None else multivariate
-        self._points: dict[str, _Point] = {}
-        self._order: list[tuple[bytes, str]] = []
+        self._points: dict[bytes, _Point] = {}
+        self._order: list[bytes] = []
         self._unseen = Unseen(space)
         self._model: _Model | None = None
 
@@ -110,13 +109,13 @@ class Tpe:
         rng = random.Random(self._seed)
         return self._unseen.find(self._points, lambda: self._space.sample(rng)) is None
 
-    def _point(self, name: str, params: Params) -> _Point:
+    def _point(self, name: bytes, params: Params) -> _Point:
         if name not in self._points:
             self._points[name] = _Point(_encode(self._space, params))
-            insort(self._order, (hashlib.blake2b(name.encode(), digest_size=8).digest(), name))
+            insort(self._order, name)
         return self._points[name]
 
-    def _draw(self, rng: random.Random) -> tuple[str, Params] | None:
+    def _draw(self, rng: random.Random) -> tuple[bytes, Params] | None:
         for params in self._candidates(rng):
             name = identity(self._space, params)
             if name not in self._points and self._space.allows(params):
@@ -130,7 +129,7 @@ class Tpe:
             if sum(point.has_result for point in self._points.values()) < self._n_startup:
                 return
             self._model = _Model(self._space, len(self._objectives), self._n_candidates, joint=self._joint)
-        draw = self._model.fitted([self._points[name] for _, name in self._order], rng.getrandbits(32))
+        draw = self._model.fitted([self._points[name] for name in self._order], rng.getrandbits(32))
         for _ in range(_TRIES):
             yield draw()
 

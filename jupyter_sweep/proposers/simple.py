@@ -29,9 +29,9 @@ class FixedSequence:
         refuse_unknown(self, "--algo", unknown)
         self._space = space
         self._seed = seed
-        self._known: set[str] = set()
+        self._known: set[bytes] = set()
         self._sequence = enumerate(self._configurations())
-        self._ahead: tuple[str, Proposal] | None = None
+        self._ahead: tuple[bytes, Proposal] | None = None
 
     def ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
@@ -47,16 +47,16 @@ class FixedSequence:
     def exhausted(self) -> bool:
         return self._look_ahead() is None
 
-    def _look_ahead(self) -> tuple[str, Proposal] | None:
+    def _look_ahead(self) -> tuple[bytes, Proposal] | None:
         while self._ahead is None or self._ahead[0] in self._known:
-            index, params = next(self._sequence, (0, None))
-            if params is None:
+            index, found = next(self._sequence, (0, None))
+            if found is None:
                 return None
-            self._ahead = identity(self._space, params), Proposal(params, index)
+            self._ahead = found[0], Proposal(found[1], index)
         return self._ahead
 
-    def _configurations(self) -> Iterator[Params]:
-        """Give the sequence; a configuration may come twice."""
+    def _configurations(self) -> Iterator[tuple[bytes, Params]]:
+        """Give the sequence, each configuration after its identity; one may come twice."""
         raise NotImplementedError
 
 
@@ -65,11 +65,11 @@ class Random(FixedSequence):
 
     name: ClassVar[str] = "random"
 
-    def _configurations(self) -> Iterator[Params]:
-        rng, unseen, given = random.Random(self._seed), Unseen(self._space), set[str]()
+    def _configurations(self) -> Iterator[tuple[bytes, Params]]:
+        rng, unseen, given = random.Random(self._seed), Unseen(self._space), set[bytes]()
         while (found := unseen.find(given, lambda: self._space.sample(rng))) is not None:
             given.add(found[0])
-            yield found[1]
+            yield found
 
 
 class Grid(FixedSequence):
@@ -92,8 +92,8 @@ class Grid(FixedSequence):
             )
         super().__init__(space, objectives, seed=seed, **unknown)
 
-    def _configurations(self) -> Iterator[Params]:
-        return walk(self._space)
+    def _configurations(self) -> Iterator[tuple[bytes, Params]]:
+        return ((identity(self._space, params), params) for params in walk(self._space))
 
 
 class Sobol(FixedSequence):
@@ -104,12 +104,12 @@ class Sobol(FixedSequence):
 
     name: ClassVar[str] = "sobol"
 
-    def _configurations(self) -> Iterator[Params]:
-        unseen, given = Unseen(self._space), set[str]()
+    def _configurations(self) -> Iterator[tuple[bytes, Params]]:
+        unseen, given = Unseen(self._space), set[bytes]()
         drawn = self._allowed()
         while (found := unseen.find(given, lambda: next(drawn))) is not None:
             given.add(found[0])
-            yield found[1]
+            yield found
 
     def _allowed(self) -> Iterator[Params]:
         """Give the points that meet the constraints; a random one where 1000 points in a row don't."""

@@ -79,7 +79,7 @@ class Loop:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._add(missing_repetitions(sweep, self.history))
         self.history.forget_settled(sweep)
-        if not self.history.known and sweep.canary:
+        if not self.history.configurations and sweep.canary:
             self._add_canary()
         excess = limits.excess_of_failures(sweep, self.history.tally)
         if excess:
@@ -283,23 +283,18 @@ class Loop:
         wanted = n if left is None else min(n, left)
         if wanted <= 0:
             return
-        new: list[NewTrial] = []
-        for proposal in self._chooser.ask(wanted):
-            fresh = [
-                t
-                for t in new_trials(self.sweep, proposal.params, proposal.index)
-                if t.fingerprint not in self.history.known
-            ]
-            self.history.known.update(t.fingerprint for t in fresh)
-            new += fresh
-        self._add(new)
+        new = {
+            trial.fingerprint: trial
+            for proposal in self._chooser.ask(wanted)
+            for trial in new_trials(self.sweep, proposal.params, proposal.index)
+        }
+        self._add([trial for name, trial in new.items() if not self.store.holds(self.sweep.sweep_id, name)])
 
     def _add(self, new: Sequence[NewTrial]) -> list[Trial]:
         if not new:
             return []
         added = self.store.add_trials(self.sweep, new)
         for trial in added:
-            self.history.known.add(trial.fingerprint)
             self.history.group(trial)
         self.history.waiting.extend(added)
         self._unfinished += sum(trial.repetition == 0 for trial in added)

@@ -32,7 +32,6 @@ class History:
     proposer: Any
     pruner: Any
     tally: Tally = field(default_factory=Tally)
-    known: set[str] = field(default_factory=set)
     waiting: deque[Trial] = field(default_factory=deque)
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     #: Trials of each configuration by repetition, until all are final and told: a driver does not grow with history.
@@ -81,7 +80,6 @@ def rebuild(store: Store, sweep: Sweep) -> History:
         if trial.state is TrialState.CANCELLED:  # that point may be proposed again
             history.cancelled[trial.fingerprint] = trial.folder
         else:
-            history.known.add(trial.fingerprint)
             history.group(trial)
     for group in history.groups.values():
         tell(history, sweep, group)

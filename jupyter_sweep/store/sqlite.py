@@ -306,6 +306,11 @@ class Store:
                 )
         return added
 
+    def holds(self, sweep_id: int, fingerprint: str) -> bool:
+        """Tell whether a version has a trial of this fingerprint that was not cancelled."""
+        query = "select 1 from trials where sweep_id = ? and fingerprint = ? and state != 'cancelled'"
+        return bool(self.read(query, sweep_id, fingerprint))
+
     def start_trial(self, trial_id: int, *, worker: str, pid: int | None, at: float, device: str = "") -> None:
         """Note that a trial runs."""
         with self.write() as (db, change):
