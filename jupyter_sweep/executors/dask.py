@@ -93,7 +93,8 @@ class DaskExecutor:
     ) -> None:
         self._topic = f"sweep-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
-        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        # No SimpleQueue: its `get` waits for ever where a signal comes and its time is up meanwhile (CPython 3.11).
+        self._queue: queue.Queue[Event] = queue.Queue()
         self._lock = threading.Lock()
         self._flights: dict[str, _Flight] = {}
         self._tickets: dict[int, str] = {}

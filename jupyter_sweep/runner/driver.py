@@ -8,6 +8,7 @@ Slots are shared out in turn, so that two notebooks that use one folder both get
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import gc
 import json
@@ -35,6 +36,9 @@ from .telling import Telling
 BUSY_WAIT_S = 0.05
 IDLE_WAIT_S = 0.02
 HEARTBEAT_S = 2.0
+#: How long the cluster's end may take, clouds included. Then the process ends all the same, what hung is in its log, and
+#: workers end by themselves as their driver is gone.
+END_S = 120.0
 #: The state that a request gives to a sweep that nobody runs.
 RESTING = {"pause": "paused", "stop": "stopped", "interrupt": "interrupted", "kill": "interrupted"}
 
@@ -234,6 +238,7 @@ def main(options: dict[str, Any]) -> int:
 
     def end(*_: Any) -> None:
         driver.asked_to_end = True
+        faulthandler.dump_traceback_later(END_S, exit=True)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -241,6 +246,7 @@ def main(options: dict[str, Any]) -> int:
         driver._describe()
         _serve(driver, options)
     finally:
+        faulthandler.dump_traceback_later(END_S, exit=True)
         driver.executor.close()
         if store.path.exists():
             _sign_off(store, driver)

@@ -177,6 +177,19 @@ def test_asking_for_events_that_do_not_come_ends_in_time(bench: Bench) -> None:
     assert bench.executor.events(0) == []
 
 
+def test_asking_for_events_ends_in_time_though_a_signal_comes_and_takes_long(local: Bench) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.5))
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1))
+    timer.start()
+    try:
+        assert local.executor.events(0.3) == []
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_stopping_what_is_over_or_was_never_there_is_no_mistake(bench: Bench) -> None:
     (trial_id,) = bench.submit("loss = 1")
     bench.ends([trial_id])

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from ..clusters import Where
@@ -34,6 +35,7 @@ _OF_THE_SCHEDULER = {
     "distributed.scheduler.worker-ttl": "30s",
 }
 _CLOSE_S = 5
+_AGAIN_S = 0.5
 
 
 class Cluster(Queued, Mortal):
@@ -196,10 +198,19 @@ class Cluster(Queued, Mortal):
         self._runner.stop()
 
     async def _shut(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await asyncio.gather(*(host.end() for host in self._hosts), return_exceptions=True)
         if self._scheduler is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._scheduler.close(), _CLOSE_S)
+
+
+async def end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once isn't enough: before Python 3.12 a task whose `wait_for` has its answer at that moment does not hear of it.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_AGAIN_S)
