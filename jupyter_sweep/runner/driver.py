@@ -36,8 +36,8 @@ from .telling import Telling
 BUSY_WAIT_S = 0.05
 IDLE_WAIT_S = 0.02
 HEARTBEAT_S = 2.0
-#: How long the cluster's end may take, clouds included. Then the process ends all the same, what hung is in its log, and
-#: workers end by themselves as their driver is gone.
+#: How long the cluster's end may take, clouds included. Then the process ends all the same, and what hung is in its
+#: log; workers end by themselves as their driver is gone.
 END_S = 120.0
 #: The state that a request gives to a sweep that nobody runs.
 RESTING = {"pause": "paused", "stop": "stopped", "interrupt": "interrupted", "kill": "interrupted"}
