@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from samples import a_sweep
 
@@ -251,6 +252,17 @@ def test_a_sweep_has_one_owner_until_that_process_is_dead(store: Store) -> None:
     process.kill()
     process.communicate(timeout=30)
     assert leases.claim(store, sweep.sweep_id, mine)
+
+
+def test_a_driver_lives_on_when_the_clock_of_its_machine_is_set(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = store.create_sweep(a_sweep())
+    driver = leases.register(store, "mine")
+    assert leases.claim(store, sweep.sweep_id, driver)
+    created, booted = psutil.Process.create_time, psutil.boot_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 5)  # as psutil tells it then
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted + 5)
+    assert leases.owner(store, sweep.sweep_id).driver_id == driver
+    assert leases.register(store, "mine") is None
 
 
 def test_a_driver_with_an_unanswered_request_does_not_sign_off(store: Store) -> None:

@@ -45,12 +45,15 @@ _COLUMNS = "driver_id, key, host, pid, process_started, heartbeat_at, slots, das
 
 
 def process_started(pid: int) -> float | None:
-    """Give when a process of this host started, UTC seconds; None when it is gone or a zombie."""
+    """Give when a process of this host started, seconds after the boot; None when it is gone or a zombie.
+
+    Its date would change whenever the clock is set, and a driver that lives would be taken for another's dead one.
+    """
     import psutil
 
     try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        process, booted = psutil.Process(pid), psutil.boot_time()
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time() - booted
     except psutil.NoSuchProcess:
         return None
 
@@ -66,7 +69,7 @@ def register(store: Store, key: str) -> int | None:
         db.execute("update drivers set ended_at = ? where key = ? and ended_at is null", (now, key))
         cursor = db.execute(
             "insert into drivers (key, host, pid, process_started, started_at, heartbeat_at) values (?, ?, ?, ?, ?, ?)",
-            (key, HOST, pid, process_started(pid) or now, now, now),
+            (key, HOST, pid, process_started(pid) or 0.0, now, now),
         )
         return cursor.lastrowid
 
