@@ -119,6 +119,11 @@ class Sweep:
         """Whether a driver process runs it; `--on inline` runs in its kernel, and a passive sweep does not run."""
         return self.executor.name != "inline" and not self.is_passive
 
+    @property
+    def blank_result(self) -> str:
+        """The result of a trial as a person enters it, with its numbers left open: ``loss=VALUE acc=VALUE``."""
+        return " ".join(f"{objective.metric}=VALUE" for objective in self.objectives)
+
     def to_json(self) -> dict[str, Any]:
         """Give plain data without the columns that the store keeps beside it."""
         data = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}

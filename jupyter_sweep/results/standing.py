@@ -25,8 +25,8 @@ def _block(sweep: Sweep, trials: list[Trial], command: str) -> str:
     if not waiting or sweep.state != "running":
         return ""
     rows = [f"{t.number:6d}  {', '.join(f'{k}={_short(v)}' for k, v in t.params.items())}" for t in waiting]
-    targets = " ".join(f"{objective.metric}=VALUE" for objective in sweep.objectives)
-    return "\n".join([f"{sweep.name} waits for the results of", *rows, f"{command} {sweep.name} NUMBER {targets}"])
+    how = f"{command} {sweep.name} NUMBER {sweep.blank_result}"
+    return "\n".join([f"{sweep.name} waits for the results of", *rows, how])
 
 
 def _short(value: object) -> str:

@@ -82,8 +82,7 @@ def hold_up(store: Store, sweep: Sweep) -> str:
     if sweep.state not in ACTIVE_STATES:
         return f"the sweep is {sweep.state}; %sweep resume {sweep.name} goes on with it"
     if sweep.is_passive:
-        targets = " ".join(f"{objective.metric}=VALUE" for objective in sweep.objectives)
-        return f"its result is to be entered: %sweep enter {sweep.name} NUMBER {targets}"
+        return f"its result is to be entered: %sweep enter {sweep.name} NUMBER {sweep.blank_result}"
     if owner is None:
         return "no driver has the sweep yet"
     running = store.counts(sweep.sweep_id).get("running", 0)

@@ -106,7 +106,7 @@ def _end(sweep: Sweep, number: int, metrics: Mapping[str, Any], failed: str) -> 
     numbers, wrong = _numbers(metrics)
     missing = [target for target in targets if target not in metrics]
     if missing:
-        wrong.append(f"{' and '.join(missing)} is missing: write {' '.join(f'{name}=VALUE' for name in targets)}")
+        wrong.append(f"{' and '.join(missing)} is missing: write {sweep.blank_result}")
     if wrong:
         raise SweepError(f"The result of trial {number} can't be entered. {'; '.join(wrong)}.")
     bad = [target for target in targets if math.isnan(numbers[target])]
