@@ -78,7 +78,8 @@ class Handle:
     @property
     def ended(self) -> bool:
         """True when nothing runs and nothing was asked of a driver that it hasn't answered."""
-        return self.state not in ACTIVE_STATES and self._store.asked_at(self.sweep_id, "run") is None
+        # In this order: a driver that takes a request up says that the sweep runs before it closes the request.
+        return self._store.asked_at(self.sweep_id, "run") is None and self.state not in ACTIVE_STATES
 
     @property
     def counts(self) -> dict[str, int]:
@@ -377,7 +378,7 @@ class Handle:
         return True
 
     def revive(self) -> str:
-        """Start the driver of an unfinished sweep again if it died; give a sentence when it did.
+        """Start the driver of a sweep again that died before its work was done; give a sentence when it did.
 
         A sweep that ran inline has no driver: where its process died it is interrupted.
 
@@ -387,7 +388,7 @@ class Handle:
             When it died MAX_REVIVALS times without finishing a trial in between; with the end of its log.
         """
         sweep = self.definition
-        if sweep.is_passive or sweep.state not in ACTIVE_STATES or not self._is_orphan(sweep):
+        if sweep.is_passive or self.ended or not self._is_orphan(sweep):
             return ""
         if sweep.executor.name == "inline":
             self._store.set_state(self.sweep_id, "interrupted", "the process that ran it has ended")

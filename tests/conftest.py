@@ -54,10 +54,11 @@ def end_processes_of(home: Path) -> None:
     processes = processes_of(home)
     for process in processes:
         _tell(process.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=3)
-    for process in {*alive, *processes_of(home)}:
-        _tell(process.kill)
-    psutil.wait_procs(alive, timeout=3)
+    psutil.wait_procs(processes, timeout=3)
+    while left := processes_of(home):  # a driver that is asked for work while it ends starts another
+        for process in left:
+            _tell(process.kill)
+        psutil.wait_procs(left, timeout=3)
 
 
 def _tell(verb: object) -> None:

@@ -337,6 +337,22 @@ def test_recalls_while_trials_begin_and_end_all_the_time_lose_none(bench: Bench)
     assert bench.states == {"completed"}
 
 
+def test_workers_that_go_while_the_executor_looks_leave_it_in_charge(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    executor = DaskExecutor("local", slots=5)  # two workers, of which the second comes and goes
+    try:
+        for slots in (4, 5, 4):
+            executor.scale(slots)
+            for _ in range(150):
+                executor._wake.set()
+                time.sleep(0.02)
+        assert executor._thread.is_alive()
+        assert "Traceback" not in capfd.readouterr().err
+    finally:
+        executor.close()
+
+
 def test_there_are_as_many_slots_as_were_asked_for_whatever_their_number(bench: Bench) -> None:
     bench.persists = True
     for n in (8, 6, 11, 1, 5):

@@ -136,6 +136,10 @@ class Executor(Protocol):
         """Have trials come back that have not begun: each ends as cancelled, without a `Started`. Others go on."""
         ...
 
+    def disown(self, trial_ids: Iterable[int]) -> None:
+        """End trials as `stop` does, and tell nothing more of them: each may be submitted again. Returns at once."""
+        ...
+
     def scale(self, n: int) -> None:
         """Change the number of slots; SweepError where that can't be. What runs on those that go runs on to its end."""
         ...

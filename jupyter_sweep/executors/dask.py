@@ -12,14 +12,13 @@ import contextlib
 import functools
 import itertools
 import json
-import math
 import queue
 import threading
 import time
+import traceback
 import uuid
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SweepError
@@ -29,6 +28,7 @@ from .base import Event, Finished, Lost, Reported, SchedulerGone, Started, Task,
 from .doubts import DIED, Doubts, why_ended
 from .elsewhere import Choice, choose
 from .ferry import Ferry
+from .flights import Batch, Due, Flight
 from .lastwords import LastWords
 from .roster import Busy, Roster
 from .shares import Shares
@@ -42,43 +42,6 @@ _TURN_S = 1.0
 _CLOSE_S = 10.0
 #: Kinds of places that are this machine, whose disk is the store's.
 _HERE = ("local", "threads")
-
-
-@dataclass
-class _Batch:
-    """One task of Dask's, or one that is held back. `began` once any of its trials was seen to start.
-
-    `avoid` holds the labels of workers that it should not go to.
-    """
-
-    key: str
-    payload: str
-    tickets: list[str]
-    avoid: Collection[str] = ()
-    future: Any = None
-    began: bool = False
-    sent_at: float = math.inf
-
-
-@dataclass
-class _Flight:
-    """One trial on its way; `worker` and `address` once it was seen to start."""
-
-    trial_id: int
-    batch: _Batch
-    worker: str = ""
-    address: str = ""
-    device: str = ""
-    stopped: bool = False
-
-
-@dataclass
-class _Due:
-    """A batch whose trials are lost unless their end is told by then."""
-
-    at: float
-    batch: _Batch
-    why: str
 
 
 class DaskExecutor:
@@ -96,10 +59,10 @@ class DaskExecutor:
         # No SimpleQueue: its `get` waits for ever where a signal comes and its time is up meanwhile (CPython 3.11).
         self._queue: queue.Queue[Event] = queue.Queue()
         self._lock = threading.Lock()
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, Flight] = {}
         self._tickets: dict[int, str] = {}
-        self._due: list[_Due] = []
-        self._held: deque[_Batch] = deque()
+        self._due: list[Due] = []
+        self._held: deque[Batch] = deque()
         self._sent: dict[str, str] = {}  # key -> address of the worker whose devices it is meant for, or ""
         self._over = False
         self._wake = threading.Event()
@@ -135,6 +98,7 @@ class DaskExecutor:
         self._roster.ask()
         self._shares.require()
         self.slots = self._shares.slots(self.slots)
+        self._whole_at = time.monotonic()
         self._thread = threading.Thread(target=self._look_after, name="sweep executor", daemon=True)
         self._thread.start()
 
@@ -149,10 +113,10 @@ class DaskExecutor:
         tickets = [f"{number}.{i}" for i in range(len(batch))]
         payload = json.dumps([self._payload(task, ticket) for task, ticket in zip(batch, tickets, strict=True)])
         avoid = frozenset(label for task in batch for label in task.payload.get("avoid", ()))
-        new = _Batch(f"{self._topic}-{number}", payload, tickets, avoid)
+        new = Batch(f"{self._topic}-{number}", payload, tickets, avoid)
         with self._lock:
             for task, ticket in zip(batch, tickets, strict=True):
-                self._flights[ticket] = _Flight(task.trial_id, new)
+                self._flights[ticket] = Flight(task.trial_id, new)
                 self._tickets[task.trial_id] = ticket
             self._held.append(new)
         try:
@@ -268,6 +232,23 @@ class DaskExecutor:
         self._forget(ticket)
         self._queue.put(Finished(trial_id, "cancelled", at=time.time()))
 
+    def disown(self, trial_ids: Iterable[int]) -> None:
+        """End trials as `stop` does, and tell nothing more of them: each may be submitted again."""
+        ids = {*trial_ids}
+        with self._lock:
+            tickets = [self._tickets[i] for i in ids if i in self._tickets]
+            batches = {flight.batch.key: flight.batch for flight in map(self._flights.__getitem__, tickets)}
+            for ticket in tickets:
+                self._forget(ticket)
+            with self._queue.mutex:
+                self._queue.queue = deque(event for event in self._queue.queue if event.trial_id not in ids)
+            idle = [b for b in batches.values() if not b.began and not any(t in self._flights for t in b.tickets)]
+        if tickets:
+            self._client.loop.add_callback(self._send_stop, dict.fromkeys(tickets, "cancelled"), None)
+        for batch in idle:
+            if batch.future is not None:
+                self._client.loop.add_callback(self._cancel, batch.future)
+
     def scale(self, n: int) -> None:
         """Change the number of slots. What runs on those that go runs on to its end."""
         self._backend.scale(n)
@@ -370,7 +351,7 @@ class DaskExecutor:
             self._forget(data["ticket"])
         self._queue.put(event)
 
-    def _lose(self, batch: _Batch, why: str) -> None:
+    def _lose(self, batch: Batch, why: str) -> None:
         """Give up a batch whose task ended, or whose worker is gone; under the lock."""
         for ticket in batch.tickets:
             if ticket in self._flights and not self._is_to_come(ticket):
@@ -394,14 +375,14 @@ class DaskExecutor:
             self._ferry.forget(ticket)
         self._last_words.forget(ticket)
 
-    def _on_task_end(self, batch: _Batch, future: Any) -> None:
+    def _on_task_end(self, batch: Batch, future: Any) -> None:
         """Note that a task ended: what has not told its end by then, or soon after, is lost."""
         why, at = why_ended(future), time.monotonic() + _GRACE_S.get(future.status, 0.3)
         batch.future = None
         with self._lock:
             self._sent.pop(batch.key, None)
             if any(ticket in self._flights for ticket in batch.tickets):
-                self._due.append(_Due(at, batch, why))
+                self._due.append(Due(at, batch, why))
         self._send_held()
         self._wake.set()
 
@@ -409,20 +390,27 @@ class DaskExecutor:
 
     def _look_after(self) -> None:
         """Declare what is lost, and heal the cluster, until the executor is closed."""
-        whole_at = time.monotonic()
         while not self._over:
             self._wake.wait(self._pause_s())
             self._wake.clear()
             if not self._over and self._is_gone():
                 return
-            self._declare_lost()
-            self._resize()
-            now = time.monotonic()
-            if self._over or self._backend.is_whole():
-                whole_at = now
-            elif now - whole_at > _HEAL_AFTER_S:
-                whole_at = now
-                self._backend.heal()
+            for turn in (self._declare_lost, self._resize, self._heal):
+                try:
+                    turn()
+                except (
+                    Exception
+                ):  # of one turn, told in the driver's log: without turns what is lost would run for ever
+                    traceback.print_exc()
+
+    def _heal(self) -> None:
+        """Have the cluster ask for workers that have been missing for a while."""
+        now = time.monotonic()
+        if self._over or self._backend.is_whole():
+            self._whole_at = now
+        elif now - self._whole_at > _HEAL_AFTER_S:
+            self._whole_at = now
+            self._backend.heal()
 
     def _resize(self) -> None:
         """Have the cluster follow demand, and go on with taking away what is to go."""
@@ -448,7 +436,7 @@ class DaskExecutor:
         self._limit = self._shrinker.limit(self.slots)
         self._send_held()
 
-    def _behind_others(self, batches: Sequence[_Batch]) -> list[_Batch]:
+    def _behind_others(self, batches: Sequence[Batch]) -> list[Batch]:
         """Give batches that wait at full workers while slots of others idle, as many as do: Dask doesn't move them.
 
         Those that wait with the scheduler, or at a worker with an idle slot, are about to begin.
@@ -469,7 +457,7 @@ class DaskExecutor:
         full = {key for address, keys in tasks.items() if not idle[address] for key in keys}
         return [batch for batch in waiting if batch.key in full][: idle.total()]
 
-    def _waiting(self, batch: _Batch) -> list[_Flight]:
+    def _waiting(self, batch: Batch) -> list[Flight]:
         with self._lock:
             flights = [self._flights[ticket] for ticket in batch.tickets if ticket in self._flights]
         return [flight for flight in flights if not flight.worker]

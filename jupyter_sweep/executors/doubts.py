@@ -48,7 +48,7 @@ class Doubts:
         now = time.monotonic()
         ripe = [doubt for doubt in self._held if doubt.at <= now]
         self._held = [doubt for doubt in self._held if doubt.at > now]
-        there = self._jobs.jobs() if self._jobs is not None and ripe else {}
+        there = self._jobs.there() if self._jobs is not None and ripe else ()
         return [(d.ticket, d.event if d.address in there else self.lost(d.event, d.address)) for d in ripe]
 
     def lost(self, event: Finished, address: str) -> Lost:

@@ -114,6 +114,10 @@ class Inline:
     def recall(self, trial_ids: Iterable[int]) -> None:
         """Do nothing: whoever can ask sees no trial that waits."""
 
+    def disown(self, trial_ids: Iterable[int]) -> None:
+        """Forget them: whoever can ask sees no trial that runs."""
+        self._events = deque(event for event in self._events if event.trial_id not in {*trial_ids})
+
     def reaches_beyond(self, workers: Sequence[str]) -> bool:
         """There is no other worker."""
         return True

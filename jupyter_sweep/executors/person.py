@@ -49,6 +49,10 @@ class Person:
         for trial_id in trial_ids:
             self.stop(trial_id, "cancelled")
 
+    def disown(self, trial_ids: Iterable[int]) -> None:
+        """Wait for their results no more."""
+        self._open.difference_update(trial_ids)
+
     def reaches_beyond(self, workers: Sequence[str]) -> bool:
         """There are no workers to avoid."""
         return True

@@ -71,7 +71,9 @@ class Roster:
     def ask_soon(self, *, running: bool, slots: int) -> None:
         """Have the workers asked if it is time, without a wait: while trials run, or until all slots are known."""
         now = time.monotonic()
-        if now >= self._next and (running or len(self._alive_labels()) < slots):
+        with self._lock:
+            known = len(self._alive_labels())
+        if now >= self._next and (running or known < slots):
             self._next = now + ASK_S
             self._client.loop.add_callback(self._update)
 

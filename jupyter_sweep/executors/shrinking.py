@@ -64,5 +64,5 @@ class Shrinker:
         """Have workers take no new task; give the keys of those that each still has."""
         scheduler = self._client.scheduler
         await scheduler.retire_workers(workers=addresses, close_workers=False, remove=False)
-        tasks: dict[str, list[str]] = await scheduler.processing(workers=addresses)
-        return tasks
+        tasks: dict[str, list[str]] = await scheduler.processing()  # asked of one that has just gone it raises KeyError
+        return {address: tasks.get(address, []) for address in addresses}

@@ -35,7 +35,9 @@ def write_job(folder: str, captured: Capture, own: Mapping[str, Any]) -> str:
     data = json.dumps({**own, **captured.write(folder)}, sort_keys=True).encode()
     name = f"job-{hashlib.blake2b(data, digest_size=16).hexdigest()}.json"
     target = os.path.join(folder, name)
-    if not os.path.exists(target):
+    try:
+        os.utime(target)  # see `write_buffer`
+    except FileNotFoundError:
         with aside(folder) as (file, path):
             file.write(data)
             keep(file, path, target)

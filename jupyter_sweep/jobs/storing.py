@@ -84,6 +84,7 @@ def write_buffer(folder: str, name: str, view: memoryview) -> None:
     target = os.path.join(folder, name)
     with contextlib.suppress(FileNotFoundError):
         if os.stat(target).st_size == view.nbytes:
+            os.utime(target)  # old files that no sweep names are cleared away, and this one's is not written yet
             return
     check_space(folder, view.nbytes)
     with aside(folder) as (file, path):

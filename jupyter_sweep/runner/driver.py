@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import plugins
-from ..definition import ACTIVE_STATES
+from ..definition import ACTIVE_STATES, Spec
 from ..errors import SweepError
 from ..executors.base import Executor, SchedulerGone
 from ..store import folder, leases
@@ -30,7 +30,7 @@ from ..store.sqlite import Request, Store
 from . import beside, launch
 from .loop import Loop
 from .outage import outlast
-from .resume import release_orphans
+from .resume import release_orphans, requeue_running
 from .telling import Telling
 
 BUSY_WAIT_S = 0.05
@@ -151,8 +151,8 @@ class Driver:
             traceback.print_exc()
         loop = self.loops.get(sweep_id)
         if loop is not None:
-            for trial_id in list(loop.flying):
-                self.executor.stop(trial_id, "cancelled")
+            self.executor.disown(loop.flying)
+            requeue_running(self.store, loop.sweep, why="the sweep failed while this attempt ran", at=time.time())
             loop.close()
             del self.loops[sweep_id]
         self.store.set_state(sweep_id, "failed", f"{type(error).__name__}: {error}"[:2000])
@@ -230,7 +230,8 @@ def main(options: dict[str, Any]) -> int:
         executor = _executor(options)
     except Exception as error:
         _give_up(store, options["key"], error)
-        leases.sign_off(store, driver_id)
+        while not leases.sign_off(store, driver_id):  # somebody asked for another sweep meanwhile
+            _give_up(store, options["key"], error)
         raise
     sys.setswitchinterval(0.0005)
     gc.freeze()  # else a collection looks at all that Dask loaded, and trials wait 0.1 s for it
@@ -248,8 +249,11 @@ def main(options: dict[str, Any]) -> int:
     finally:
         faulthandler.dump_traceback_later(END_S, exit=True)
         driver.executor.close()
-        if store.path.exists():
-            _sign_off(store, driver)
+        signed_off = not store.path.exists() or _sign_off(store, driver)
+    if not signed_off:  # asked for a sweep while its cluster ended, when it still counted as alive
+        leases.end(store, driver_id)
+        word = Spec(options["word"], options["options"])
+        launch.ensure_driver(store, driver.key, word, slots=options["slots"])
     return 0
 
 
@@ -263,10 +267,10 @@ def _serve(driver: Driver, options: dict[str, Any]) -> None:
                 return None
 
 
-def _sign_off(store: Store, driver: Driver) -> None:
+def _sign_off(store: Store, driver: Driver) -> bool:
     for sweep_id in driver.loops:
         leases.release(store, sweep_id)
-    leases.sign_off(store, driver.driver_id)
+    return leases.sign_off(store, driver.driver_id)
 
 
 def _give_up(store: Store, key: str, error: Exception) -> None:

@@ -170,14 +170,23 @@ def missing_repetitions(sweep: Sweep, history: History) -> list[NewTrial]:
 
 def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
     """Put the trials of a dead driver back to waiting, after ending what is left of their processes."""
-    orphans = [t for t in store.trials(sweep.sweep_id) if t.state is TrialState.RUNNING]
-    for trial in orphans:
+    for trial in _running(store, sweep):
         if trial.pid is not None:
             _end_leftover(trial.pid)
+    return requeue_running(store, sweep, why="the driver ended while this attempt ran", at=at)
+
+
+def requeue_running(store: Store, sweep: Sweep, *, why: str, at: float) -> int:
+    """Put the trials that run back to waiting, without their fault; give how many."""
     with store.batch():
-        for trial in orphans:
-            store.requeue(trial, reason="driver", error="the driver ended while this attempt ran", at=at)
-    return len(orphans)
+        running = _running(store, sweep)
+        for trial in running:
+            store.requeue(trial, reason="driver", error=why, at=at)
+    return len(running)
+
+
+def _running(store: Store, sweep: Sweep) -> list[Trial]:
+    return [t for t in store.trials(sweep.sweep_id) if t.state is TrialState.RUNNING]
 
 
 def _end_leftover(pid: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -141,10 +142,11 @@ def saved(path: Path) -> list[tuple[str, int]]:
     """Give the files that a trial saved, by their path in its folder with their size; at most MOST_SAVED, by name."""
     own = {"params.json", "metrics.json", "log.txt"}
     found = []
-    for file in path.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a running trial writes aside and renames
-            if file.is_file() and not file.is_symlink() and file.relative_to(path).as_posix() not in own:
-                found.append((file.relative_to(path).as_posix(), file.stat().st_size))
+    for folder, _, files in os.walk(path):  # which passes over folders that a running trial removes meanwhile
+        for file in (Path(folder, name) for name in files):
+            with contextlib.suppress(FileNotFoundError):  # it writes aside and renames
+                if file.is_file() and not file.is_symlink() and file.relative_to(path).as_posix() not in own:
+                    found.append((file.relative_to(path).as_posix(), file.stat().st_size))
     return sorted(found)[:MOST_SAVED]
 
 
@@ -161,7 +163,15 @@ def unused_data(home: Path, jobs: list[str]) -> list[Path]:
         job = read_job(home, name)
         used |= {job["namespace"], *(buffer for buffer, _ in job["buffers"])} if job else set()
     limit = time.time() - _YOUNG_S
-    return [path for path in data.glob("*") if path.name not in used and path.stat().st_mtime < limit]
+    return [path for path in data.glob("*") if path.name not in used and _written_at(path) < limit]
+
+
+def _written_at(path: Path) -> float:
+    """Give when a file was written, or taken up again; endlessly late when somebody else has removed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def remove_unused_data(home: Path, jobs: list[str]) -> None:

@@ -107,8 +107,14 @@ def sign_off(store: Store, driver_id: int) -> bool:
         ).fetchone()
         if asked:
             return False
-        db.execute("update drivers set ended_at = ? where driver_id = ?", (time.time(), driver_id))
+        end(store, driver_id)
         return True
+
+
+def end(store: Store, driver_id: int) -> None:
+    """End the driver's row, whatever was asked of it."""
+    with store.write() as (db, _):
+        db.execute("update drivers set ended_at = ? where driver_id = ?", (time.time(), driver_id))
 
 
 def claim(store: Store, sweep_id: int, driver_id: int) -> bool:

@@ -132,8 +132,8 @@ class Store:
         version = db.execute("pragma user_version").fetchone()[0]
         if version == len(MIGRATIONS):
             return
-        db.execute("begin immediate")
         try:
+            db.execute("begin immediate")
             version = db.execute("pragma user_version").fetchone()[0]
             for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
                 for statement in statements:
@@ -142,7 +142,8 @@ class Store:
             db.execute(f"pragma application_id={APPLICATION_ID}")
             db.execute("commit")
         except BaseException:
-            db.execute("rollback")
+            if db.in_transaction:
+                db.execute("rollback")
             raise
 
     @contextlib.contextmanager
@@ -160,8 +161,8 @@ class Store:
             return
         with self._errors():
             db = self._db
-            db.execute("begin immediate")
-            try:
+            try:  # around the wait for others, too: an interrupt comes to light once the lock is ours
+                db.execute("begin immediate")
                 change = db.execute("update clock set value = value + 1 returning value").fetchone()[0]
                 self._local.change = change
                 yield db, change

@@ -31,25 +31,29 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """Append data, cutting out the middle of the file when it would pass the limit."""
-        while data and self._fd >= 0:
-            if self._size >= LIMIT:
-                self._cut()
-            piece, data = data[: LIMIT - self._size], data[LIMIT - self._size :]
-            self._append(piece)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _append(self, data: bytes) -> None:
         try:
             while data and self._fd >= 0:
-                written = os.write(self._fd, data)
-                self._size += written
-                data = data[written:]
+                if self._size >= LIMIT:
+                    self._cut()
+                piece, data = data[: LIMIT - self._size], data[LIMIT - self._size :]
+                self._append(piece)
         except OSError as error:
             self._give_up(error)
+
+    def close(self) -> None:
+        """Close it; a disk of the network may say only now that it is full."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError as error:
+                self._give_up(error)
+
+    def _append(self, data: bytes) -> None:
+        while data:
+            written = os.write(self._fd, data)
+            self._size += written
+            data = data[written:]
 
     def _cut(self) -> None:
         kept = os.pread(self._fd, TAIL, self._size - TAIL)
@@ -61,5 +65,5 @@ class LogFile:
         self._append(note + kept)
 
     def _give_up(self, error: OSError) -> None:
-        self.problem = f"{self._path} can't be written: {error.strerror or error}"
+        self.problem = self.problem or f"{self._path} can't be written: {error.strerror or error}"
         self.close()

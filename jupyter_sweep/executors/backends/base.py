@@ -91,6 +91,10 @@ class Queued(Protocol):
         """
         ...
 
+    def there(self) -> Collection[str]:
+        """Give the addresses of the workers that are there now; from memory, at once."""
+        ...
+
     def end_of(self, address: str) -> str:
         """Say which job a worker that is gone was in, and why the job ended as far as that is known; else ""."""
         ...
@@ -117,6 +121,14 @@ def load_distributed() -> Any:
     import distributed
 
     return distributed
+
+
+def workers_of(scheduler: Any) -> dict[str, Any]:
+    """Give the workers of a scheduler in this process by their addresses, as they are at one moment; on any thread.
+
+    Its own way to go through them is Python code, in the midst of which the scheduler's thread may take one away.
+    """
+    return dict(dict.items(scheduler.workers))
 
 
 @contextlib.contextmanager

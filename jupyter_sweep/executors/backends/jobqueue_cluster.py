@@ -117,6 +117,9 @@ class Jobs:
         with self._lock:
             return self._book.rows(present)
 
+    def there(self) -> Collection[str]:
+        return self._scheduler.present().values()
+
     def end_of(self, address: str) -> str:
         with self._lock:
             return self._book.end_of_worker(address)

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import SweepError
 from ..clusters import Where
 from . import slurm
-from .base import SHORT_LOGS, environment_kept, load_distributed
+from .base import SHORT_LOGS, environment_kept, load_distributed, workers_of
 
 _SETTINGS = {
     **SHORT_LOGS,
@@ -65,7 +65,7 @@ class Scheduler:
 
     def present(self) -> dict[str, str]:
         """Give the addresses of the workers that are there by their names; from memory, on any thread."""
-        return {str(worker.name): address for address, worker in list(self._scheduler.workers.items())}
+        return {str(worker.name): address for address, worker in workers_of(self._scheduler).items()}
 
     def close(self) -> None:
         with contextlib.suppress(Exception):  # what a close may raise is worth less than that it goes on

@@ -20,7 +20,7 @@ from ...errors import SweepError, count
 from .. import gpus
 from ..clusters import Where, slots_here
 from .adapt import Follow, read_adapt
-from .base import SHORT_LOGS, environment_kept, load_distributed
+from .base import SHORT_LOGS, environment_kept, load_distributed, workers_of
 
 _SETTINGS = {
     **SHORT_LOGS,
@@ -178,7 +178,7 @@ class Local:
 
     def _names(self) -> dict[str, int]:
         """Give the name of each worker that is there by its address."""
-        return {address: int(w.name) for address, w in list(self._cluster.scheduler.workers.items())}
+        return {address: int(w.name) for address, w in workers_of(self._cluster.scheduler).items()}
 
     def _grow(self) -> None:
         if self._add_workers():

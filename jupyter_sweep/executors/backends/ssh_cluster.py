@@ -16,7 +16,7 @@ from typing import Any
 
 from ..clusters import Where
 from . import ssh_probe, ssh_words
-from .base import SHORT_LOGS, Mortal, Queued, environment_kept, load_distributed
+from .base import SHORT_LOGS, Mortal, Queued, environment_kept, load_distributed, workers_of
 from .ssh_host import Host, log
 
 #: Read by Dask whenever it connects, so they stay set, in the driver as in the workers.
@@ -171,6 +171,10 @@ class Cluster(Queued, Mortal):
         """Give a row for each host that is away, with why."""
         away = [host for host in self._hosts if not host.is_up]
         return {h.name: {"job": "ssh", "job_state": h.in_words, "reason": "", "node": h.name} for h in away}
+
+    def there(self) -> Collection[str]:
+        """Give the addresses of the workers that the scheduler has."""
+        return workers_of(self._scheduler)
 
     def end_of(self, address: str) -> str:
         """Say which host a worker was on that went with it."""
