@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from samples import a_sweep
 
 from jupyter_sweep.errors import StoreError
+from jupyter_sweep.jobs.storing import write_buffer
 from jupyter_sweep.store import folder, leases
 from jupyter_sweep.store.schema import MIGRATIONS
 from jupyter_sweep.store.sqlite import NewTrial, Store
@@ -280,6 +283,62 @@ def test_a_store_in_use_on_another_host_is_told(store: Store) -> None:
         db.execute(f"insert into drivers ({columns}) values ('k', 'elsewhere', 1, 0, 0, ?)", (time.time(),))
     with pytest.raises(StoreError, match="elsewhere"):
         leases.refuse_second_host(store)
+
+
+def test_an_interrupt_in_the_wait_for_others_leaves_nothing_open(store: Store) -> None:
+    code = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "db.execute('begin immediate'); print(flush=True); sys.stdin.read(); db.execute('rollback')"
+    )
+    command = [sys.executable, "-c", code, str(store.path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other.stdout.readline()
+
+    def disturb() -> None:
+        time.sleep(0.3)  # by now the store waits
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        other.communicate(timeout=30)
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    with pytest.raises(KeyboardInterrupt):
+        store.create_sweep(a_sweep())
+    disturber.join()
+    assert not store._db.in_transaction
+    assert store.create_sweep(a_sweep()).version == 1
+
+
+def test_what_a_trial_saved_is_told_while_it_makes_and_removes_folders(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("it")
+    over = threading.Event()
+
+    def churn() -> None:
+        while not over.is_set():
+            for i in range(20):
+                (tmp_path / f"d{i}" / "inside").mkdir(parents=True)
+            for i in range(20):
+                shutil.rmtree(tmp_path / f"d{i}")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        limit = time.monotonic() + 2
+        while time.monotonic() < limit:
+            assert folder.saved(tmp_path) == [("kept", 2)]
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_data_that_is_taken_up_again_is_not_cleared_away_before_its_sweep_is_written(store: Store) -> None:
+    data = store.home / folder.DATA
+    data.mkdir()
+    for _ in range(2):
+        write_buffer(str(data), "0-0.bin", memoryview(b"12345678"))
+        assert folder.unused_data(store.home, []) == []
+        os.utime(data / "0-0.bin", (0, 0))
+        assert folder.unused_data(store.home, []) == [data / "0-0.bin"]
 
 
 def test_hostile_parameters_stay_inside_the_trials_folder() -> None:

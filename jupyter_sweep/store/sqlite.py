@@ -444,10 +444,18 @@ class Store:
         return at
 
     def close_request(self, request_id: int, answer: str = "") -> None:
-        """Note that a request was answered; `answer` says why it was refused."""
+        """Note that a request was answered; `answer` says why it was refused.
+
+        An earlier one to run the same sweep is answered with it, also where another driver was asked, which died.
+        """
+        earlier = (
+            "select e.request_id from requests e join requests r on e.sweep_id = r.sweep_id and e.verb = r.verb "
+            "where r.request_id = ? and r.verb = 'run' and e.request_id < r.request_id and e.handled_at is null"
+        )
         with self.write() as (db, _):
             db.execute(
-                "update requests set handled_at = ?, answer = ? where request_id = ?", (time.time(), answer, request_id)
+                f"update requests set handled_at = ?, answer = ? where request_id = ? or request_id in ({earlier})",
+                (time.time(), answer, request_id, request_id),
             )
 
 

@@ -88,7 +88,7 @@ class Watch:
                 self._check()
         finally:
             self._log.close()
-        self._tell("finished", **self._end)
+        self._tell("finished", **{**self._end, "error": self._end["error"] or self._log.problem})
         return self._stays
 
     def usage(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Watch:
         self._pump()
         self._end = {
             **{name: end[name] for name in ("state", "reason", "metrics", "traceback", "numbers")},
-            "error": end["error"] or self._log.problem,
+            "error": end["error"],
             "duration_s": duration_s,
             "peak_memory_gb": self._peak / _GB,
             "peak_gpu_memory_gb": None if self._peak_on_devices is None else self._peak_on_devices / _GB,

@@ -101,6 +101,19 @@ go(job, 30, "ssh:h1*2,h2*2,h3*5", no_canary=True)
     assert folders() == before
 
 
+def test_a_trial_that_crashes_on_a_host_is_not_taken_for_one_whose_host_went(hub: Hub) -> None:
+    hub.run("""
+def crash(x):
+    import ctypes
+    ctypes.string_at(0)
+
+go(crash, 1, "ssh:h1*2", no_canary=True, retry=1)
+""")
+    (trial,) = sweep("s", folder=hub.home).trials()
+    assert (trial.state, trial.reason, trial.attempt) == ("failed", "crash", 2)
+    assert "SIGSEGV" in trial.error
+
+
 def test_a_host_that_is_cut_off_loses_its_trials_to_the_others_and_is_used_again_once_it_is_back(
     hub: Hub, hosts: netns.Hosts
 ) -> None:

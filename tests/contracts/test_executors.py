@@ -254,6 +254,24 @@ def test_a_queued_trial_is_stopped_at_once_and_never_runs(kind: str, tmp_path: P
         executor.close()
 
 
+def test_a_disowned_trial_ends_without_a_word_and_may_be_submitted_again(local: Bench, tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    task = local.task(
+        f"import time\nfor i in range(10**9):\n    open({str(alive)!r}, 'w').close()\n    time.sleep(0.01)"
+    )
+    local.executor.submit([task])
+    local.until(lambda found: any(isinstance(event, Started) for event in found))
+    local.executor.disown([task.trial_id])
+    again = local.task("import time\ntime.sleep(3)\nloss = 7").payload  # longer than the other one may take to end
+    local.executor.submit([Task(task.trial_id, {**again, "trial_id": task.trial_id})])
+    events = local.until(lambda found: bool(ends_of(found)))
+    assert [type(event) for event in events] == [Started, Finished]
+    assert events[-1].metrics == {"loss": 7.0}  # type: ignore[union-attr]
+    alive.unlink()
+    time.sleep(0.2)
+    assert not alive.exists()
+
+
 def test_a_stop_does_not_wait_for_the_trial(local: Bench) -> None:
     (trial_id,) = local.submit(DEAF)
     wait_until((local.folder.home / "mark").exists)

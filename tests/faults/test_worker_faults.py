@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -405,6 +406,24 @@ def test_a_log_that_can_not_be_written_does_not_fail_the_trial_and_is_said(runne
     runner.slot.run(task, runner.events.append, {})
     assert runner.events[-1]["state"] == "completed"
     assert "log.txt can't be written: Is a directory" in runner.events[-1]["error"]
+
+
+def test_a_disk_that_tells_only_at_the_end_that_it_is_full_does_not_fail_the_trial(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = runner.folder.task(runner.folder.write("print('lost')\nloss = 1"))
+    log, close = os.path.join(task["folder"], "log.txt"), os.close
+
+    def full(fd: int) -> None:  # as disks of the network are; none can be had here
+        is_log = os.path.realpath(f"/proc/self/fd/{fd}") == os.path.realpath(log)
+        close(fd)
+        if is_log:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "close", full)
+    runner.slot.run(task, runner.events.append, {})
+    assert runner.events[-1]["state"] == "completed"
+    assert "log.txt can't be written: Disk quota exceeded" in runner.events[-1]["error"]
 
 
 # -- the supervisor's end ---------------------------------------------------------------------------------------------
