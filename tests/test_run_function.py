@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import math
 import os
 import random
 import signal
@@ -195,6 +197,21 @@ def test_checkpoints_and_retries_work_inline(folder: Path) -> None:
 
     handle = run(flaky, Space(k=Choice(1, 2)), name="flaky", min="loss", grid=True, on="inline", retry=2)
     assert [(t.metrics, t.attempt) for t in handle.trials()] == [({"loss": 3.0}, 3), ({"loss": 4.0}, 3)]
+
+
+def test_the_files_of_a_trial_are_flat_objects_that_every_reader_of_json_takes(folder: Path) -> None:
+    def job(size: dict[str, int], lr: float) -> float:
+        report(worst=math.inf)
+        return math.nan
+
+    space = Space(size=Choice({"width": 64, "depth": 2}), lr=Choice(0.5))
+    (trial,) = run(job, space, name="flat", min="loss", grid=True, on="inline", keep_going=True).trials()
+
+    def read(name: str) -> object:
+        return json.loads((sweep("flat").home / trial.folder / name).read_text(), parse_constant=lambda word: word)
+
+    assert read("params.json") == {"size.width": 64, "size.depth": 2, "lr": 0.5}
+    assert read("metrics.json") == {"worst": "inf", "loss": None}
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 from ..definition import Sweep
 from ..errors import SweepError, count
 from ..executors.base import Event, Executor, Finished, Lost, Reported, Started, Task
-from ..space.codec import encode
+from ..space.codec import encode, flat
 from ..store import folder
 from ..store.sqlite import NewTrial, Store
 from ..trial import Report, Trial, TrialState
@@ -147,7 +147,7 @@ class Loop:
                     self._unfinished += again.repetition == 0
                     self.history.group(again)
                 return []
-        folder.write_json(self._folder(ended) / "metrics.json", ended.metrics)
+        folder.write_numbers(self._folder(ended) / "metrics.json", ended.metrics)
         self.store.finish_trial(ended)
         return [lambda: self._learn(ended, event)]
 
@@ -314,7 +314,7 @@ class Loop:
 
     def _task(self, trial: Trial) -> Task:
         path = folder.make_trial_folder(self.store.home, trial.folder)
-        folder.write_json(path / "params.json", {name: encode(value) for name, value in trial.params.items()})
+        folder.write_json(path / "params.json", flat(trial.params))
         cancelled = self.history.cancelled.pop(trial.fingerprint, None)
         if cancelled is not None:
             folder.hand_over_checkpoint(self.store.home, cancelled, trial.folder)

@@ -118,6 +118,17 @@ def key(params: Mapping[str, Any]) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
+def flat(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Give params as one flat object for JSON: a coupled choice has an entry a key, as in ``size.width``."""
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, dict) and value and all(type(part) is str for part in value):
+            found.update(flat({f"{name}.{part}": item for part, item in value.items()}))
+        else:
+            found[name] = encode(value)
+    return found
+
+
 def token(value: Any) -> str:
     """Give the text that one value has in `key`: equal for values that are one choice, and for no others."""
     return json.dumps(encode(value), sort_keys=True)

@@ -101,6 +101,12 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise StoreError(f"{path} can't be written: {error.strerror or error}.") from error
 
 
+def write_numbers(path: Path, numbers: Mapping[str, float]) -> None:
+    """Write numbers by name as `write_json` does; JSON has no NaN, which is null, and the infinite ones are texts."""
+    coded = {n: v if math.isfinite(v) else None if math.isnan(v) else str(v) for n, v in numbers.items()}
+    write_json(path, coded)
+
+
 def read_job(home: Path, name: str) -> dict[str, Any]:
     """Give a job file's content; {} when it is gone."""
     try:
