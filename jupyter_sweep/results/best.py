@@ -18,10 +18,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..definition import Sweep
+from ..errors import count
 from ..space.codec import Opaque, encode
 from ..trial import Metrics, Params, Trial, TrialState
 from ..trial import best as best_trial
-from .analysis import CONFIDENCE, Configuration, configurations, declared, mean, student_within
+from .analysis import CONFIDENCE, Configuration, configurations, declared, mean, pareto, student_within
 from .frame import configurations_frame
 
 if TYPE_CHECKING:
@@ -164,11 +165,20 @@ def best_cell(sweep: Sweep, trials: Sequence[Trial], trial: Trial, value: str = 
     facts = [f"trial {trial.number} of {len(trials)}", f"code {sweep.job.fingerprint[:6]}", _data(sweep)]
     facts += [f"seed {trial.seed}", _date(trial), f"again: %sweep replay {sweep.name} {trial.number}"]
     comments = [head, " · ".join(fact for fact in facts if fact)]
+    if len(sweep.objectives) > 1:
+        comments.append(_beside(sweep, trials))
     if sweep.note:
         comments.append(f"note: {sweep.note}")
     lines = [f"# {one_line(text)}" for text in comments]
     lines += [_assignment(sweep, name, trial.params[name]) for name in _ordered(sweep, trial)]
     return "\n".join(lines) + "\n"
+
+
+def _beside(sweep: Sweep, trials: Sequence[Trial]) -> str:
+    """Say that there are several targets: the best one by the first is but one of a Pareto set."""
+    front = pareto(trials, sweep.objectives)
+    metrics = " and ".join(objective.metric for objective in sweep.objectives)
+    return f"Pareto set of {metrics}: {count(len(front), 'trial')}; see sweep({sweep.name!r}).plot.pareto()"
 
 
 def _ordered(sweep: Sweep, trial: Trial) -> list[str]:
