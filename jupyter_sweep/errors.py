@@ -7,12 +7,49 @@ Every error that a user can cause is a `SweepError`. Pre-flight collects `Mistak
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import linecache
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
+
+_PACKAGE = __name__.partition(".")[0]
+#: Whose frames say nothing about a mistake: ours, those of the shell that ran the cell, and the standard library's.
+_NOT_THE_USERS = frozenset({_PACKAGE, "IPython", "ipykernel", *sys.stdlib_module_names})
 
 
 class SweepError(Exception):
     """What the user can mend. `str(error)` is the whole message; it needs no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Give the lines that IPython shows of it: where the user's own code stood, and the message.
+
+        The causes are left out: the message says already what is to be known of them.
+        """
+        return [*_own_lines(self), f"{_public_name(type(self))}: {self}"]
+
+
+def _own_lines(error: BaseException) -> Iterator[str]:
+    """Give place and source of each frame of the user's, the outermost first."""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _NOT_THE_USERS:
+            file = frame.f_code.co_filename
+            source = linecache.getline(file, line, frame.f_globals).strip()
+            yield f"{_place(frame, file)}, line {line}" + (f"\n    {source}" if source else "")
+
+
+def _place(frame: FrameType, file: str) -> str:
+    """Give a cell's name as its shell gives it, such as "Cell In[3]", or the path of a file."""
+    shell = frame.f_globals.get("get_ipython", lambda: None)()
+    named = getattr(getattr(shell, "compile", None), "format_code_name", lambda file: None)(file)
+    return " ".join(named) if named else f"File {file}"
+
+
+def _public_name(kind: type[SweepError]) -> str:
+    """Give the name under which a user can catch it: of our own classes the package gives `SweepError` alone."""
+    known = (k for k in kind.__mro__ if k is SweepError or k.__module__.partition(".")[0] != _PACKAGE)
+    return next(known).__name__
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_sweep import SweepError
 
 SETUP = """
-from jupyter_sweep import choice, loguniform, randint, report, require, uniform, Space, Float
+from jupyter_sweep import choice, loguniform, randint, report, require, uniform, proposer, run, sweep, Space, Float
 import threading
 helper = lambda x: x * 2
 budget = 0
@@ -106,6 +106,16 @@ LINES = {
     "a folder without sweeps": ("best digits", ("no sweeps",)),
     "a quote that is never closed": ("show 'dig", ("quote",)),
 }
+#: Calls in a plain cell, and words of their message.
+CALLS = {
+    "a sweep that is not there": ('sweep("nosuch")', "no sweeps"),
+    "an unknown keyword": ("run(print, space, mim='loss')", "'min'"),
+    "a space upside down": ("Space(lr=Float(2, 1))", "low <= high"),
+    "an unknown algorithm": ('proposer("gp", space, min="loss")', "'gp'"),
+    "a range upside down": ("uniform(1, 0)", "low <= high"),
+    "a metric that is no number": ('report(loss="x")', "report(loss=...)"),
+    "what does not hold": ("require(budget > 0)", "does not hold"),
+}
 
 
 @pytest.fixture
@@ -153,6 +163,36 @@ def test_the_line_is_quoted_and_counted_as_line_one(
     said = capsys.readouterr().out
     assert "2 mistakes" in said
     assert said.index("line 1: --min needs a value") < said.index("%%sweep digits -n 3 --min") < said.index("line 3")
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_wrong_call_in_a_plain_cell_shows_where_it_stands_and_its_message(
+    case: str, shell: InteractiveShell, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call, said = CALLS[case]
+    error = shell.run_cell(f"def called():\n    return {call}\n\ncalled()").error_in_exec
+    assert isinstance(error, SweepError)
+    assert said in str(error)
+    frames = [f"Cell In[1], line 4\n    called()\nCell In[1], line 2\n    return {call}"]
+    assert capsys.readouterr().out.strip() == "\n".join([*frames, f"SweepError: {error}"])
+    assert_nothing_started(home)
+
+
+def test_a_mistake_in_a_file_of_the_user_shows_its_line_too(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_ranges.py").write_text("import jupyter_sweep\n\ndef wide():\n    jupyter_sweep.uniform(1, 0)\n")
+    shell.run_cell("import own_ranges\nown_ranges.wide()")
+    shown = capsys.readouterr().out
+    assert f"File {tmp_path / 'own_ranges.py'}, line 4\n    jupyter_sweep.uniform(1, 0)\nSweepError: " in shown
+
+
+def test_a_kind_of_error_that_the_user_made_keeps_its_name(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("import jupyter_sweep\nclass Own(jupyter_sweep.SweepError): ...\nraise Own('why')")
+    assert capsys.readouterr().out.endswith("Own: why\n")
 
 
 def assert_told(error: BaseException | None, output: pytest.CaptureResult[str], said: tuple[str, ...]) -> None:

@@ -131,6 +131,15 @@ def test_a_stacked_cell_blocks_and_leaves_the_kernel_as_it_was(kernel: Kernel, n
     assert kernel.run("await asyncio.sleep(0.01)\nprint('alive')")[1] == "alive\n"
 
 
+def test_a_mistake_in_a_plain_cell_shows_the_line_of_the_cell_and_none_of_ours(kernel: Kernel) -> None:
+    reply, text = kernel.run("import time\nuniform(1, 0)")
+    assert reply["status"] == "error"
+    cell, line, message = text.splitlines()
+    assert re.fullmatch(r"Cell In\[\d+\], line 2", cell)
+    assert line == "    uniform(1, 0)"
+    assert message.startswith("SweepError: low <= high")
+
+
 def test_an_interrupt_ends_the_cell_with_one_line_and_the_next_run_goes_on(kernel: Kernel, folder: Path) -> None:
     cell = f"%%sweep c --min loss -n 8 --jobs 1\n{SLOW}"
     request = kernel.client.execute(cell)
