@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from importlib.metadata import metadata
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import nbformat
 import pytest
 
 from jupyter_sweep import plugins
+from jupyter_sweep.executors.backends import class_words
 from jupyter_sweep.magics import verbs
-from jupyter_sweep.notation import specs, table
+from jupyter_sweep.notation import profiles, specs, table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +34,27 @@ def option_row(option: table.Option) -> str:
 def verb_row(verb: verbs.Verb) -> str:
     """Give the row of the README's table for a verb of `%sweep`."""
     return f"| `{f'%sweep {verb.name} {verb.usage}'.rstrip()}` | {verb.help} |"
+
+
+def extras() -> dict[str, list[str]]:
+    """Give what each extra of pyproject.toml brings; an installed package may be older than the file."""
+    tables = profiles.parsed((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(tables["project"]["optional-dependencies"])
+
+
+def parts(needs: list[str]) -> list[str]:
+    """Give the extras of ours among what an extra brings."""
+    return [name for need in needs for name in re.findall(r"^jupyter-sweep\[(.*)\]$", need) for name in name.split(",")]
+
+
+def extras_of_messages() -> Iterator[str]:
+    """Give the extras that an error tells to install."""
+    yield from class_words.EXTRAS.values()
+    yield from (plugins.load("tracker", name).extra for name in plugins.BUILT_IN["tracker"])
+    for path in sorted((ROOT / "jupyter_sweep").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        yield from re.findall(r"jupyter-sweep\[(\w+)\]", source)
+        yield from re.findall(r'MissingExtra\([^,]+, "(\w+)"', source)
 
 
 def plain(source: str) -> str:
@@ -74,10 +96,25 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert targets - set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) == set()
 
 
-def test_every_extra_of_the_readme_exists() -> None:
-    named = set(re.findall(r"\.\[(\w+)\]", README))
-    assert named
-    assert named - set(metadata("jupyter-sweep").get_all("Provides-Extra") or ()) == set()
+def test_every_extra_that_is_named_exists() -> None:
+    known = extras()
+    named = {name for found in re.findall(r"(?:\.|jupyter-sweep)\[([\w,]+)\]", DOCS) for name in found.split(",")}
+    told = set(extras_of_messages())
+    assert {"all", "dashboard", "ssh"} <= named
+    assert {"mlflow", "parquet", "slurm", "cloud"} <= told
+    assert (named | told) - known.keys() == set()
+    assert {name for name, needs in known.items() for name in parts(needs)} - known.keys() == set()
+
+
+def test_every_extra_is_named_in_the_readme() -> None:
+    assert [name for name in extras() if name != "dev" and not re.search(rf"`{name}`|\[{name}\]", README)] == []
+
+
+def test_the_extra_all_brings_each_extra_but_those_of_other_peoples_machines() -> None:
+    known = extras()
+    brought = set(parts(known["all"]))
+    brought |= {part for name in brought for part in parts(known[name])}
+    assert known.keys() - brought == {"all", "dev", "cloud", "k8s"}
 
 
 def test_every_link_of_the_readme_to_a_file_leads_to_one() -> None:
