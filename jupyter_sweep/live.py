@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from .definition import ACTIVE_STATES, Sweep
-from .errors import Mistakes, StoreError, SweepError, suggest
+from .errors import Mistake, Mistakes, StoreError, SweepError, suggest
 from .executors import clusters
 from .handle import Handle
 from .jobs.base import Job, JobRef
-from .jobs.function import function_job
+from .jobs.function import FunctionJob, function_job
 from .notation import options as notation
 from .notation import profiles
+from .notation.options import Options
 from .runner import beside, inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
@@ -147,15 +148,9 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     Raises
     ------
     SweepError
-        For mistakes in the options or the job, before anything is started; and when the sweep fails.
+        For all mistakes in the options, the job and the space, before anything is started; and when the sweep fails.
     """
-    given = notation.from_keywords(**_manner.options(options))
-    made = function_job(
-        job, space, folder=os.getcwd(), targets=given.targets, ignore=given.ignore, version_tag=given.version
-    )
-    mistakes = notation.refusals(given, made.space)
-    if mistakes:
-        raise Mistakes(mistakes)
+    given, made = _prepared(job, space, _manner.options(options))
     sweep = notation.build(
         given,
         name=given.name or f"{job.__name__.strip('_<>')}-{given.targets[0]}",
@@ -170,6 +165,31 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
         if handle.state == "failed":
             raise SweepError(f"Sweep {handle.name!r} failed: {handle.definition.message}")
     return handle
+
+
+def _prepared(job: Callable[..., Any], space: Space, keywords: dict[str, Any]) -> tuple[Options, FunctionJob]:
+    """Read a call of `run`; raise Mistakes with those of its options, its job and its space."""
+    given, made = None, None
+    mistakes: list[Mistake] = []
+    try:
+        given = notation.from_keywords(**keywords)
+    except Mistakes as error:
+        mistakes += error.mistakes
+    asked = given or Options()  # of options that can't be read none changes what is wrong with the job
+    try:
+        made = function_job(
+            job, space, folder=os.getcwd(), targets=asked.targets, ignore=asked.ignore, version_tag=asked.version
+        )
+    except Mistakes as error:
+        mistakes += error.mistakes
+    except SweepError as error:
+        mistakes.append(Mistake(str(error)))
+    if given is not None and isinstance(space, Space) and space.names:
+        refused = notation.refusals(given, space if made is None else made.space)
+        mistakes += [dataclasses.replace(m, line=None) for m in refused]  # a call is not a cell with lines
+    if mistakes or given is None or made is None:
+        raise Mistakes(dict.fromkeys(mistakes))
+    return given, made
 
 
 def sweep(

@@ -278,7 +278,37 @@ def test_mistakes_are_told_before_anything_is_started_or_written(
     assert processes_of(home) == []
 
 
-def test_what_can_not_travel_is_named_before_the_start(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("job", "space", "options", "words"),
+    [
+        (bowl, Space(x=Float(0, 1)), {"n": 0, "jobz": 2}, ["n=", "jobz", "no target", "'k'"]),
+        (bowl, {"x": (0, 1)}, {"mim": "loss"}, ["'min'", "no target", "of type dict"]),
+        (3, SPACE, {"min": "loss", "timeout": "soon"}, ["timeout", "can't be called"]),
+        (bowl, Space(x=Float(0, 1)), {"min": "loss", "grid": True}, ["step=", "'k'"]),
+        (3, {"x": (0, 1)}, {"min": "loss", "n": 0}, ["n=", "can't be called", "of type dict"]),
+        (3, Space(x=Float(0, 1), state=Int(1, 2)), {"min": "loss"}, ["can't be called", "'state'"]),
+    ],
+)
+def test_mistakes_of_options_job_and_space_are_told_together(
+    home: Path, job: Any, space: Any, options: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(SweepError) as told:
+        run(job, space, **options)
+    said = str(told.value)
+    assert said.startswith(f"{len(words)} mistakes; nothing was started.\n")
+    assert all(word in said for word in words), said
+    assert "line 1" not in said, "a call has no lines of a cell"
+    assert not home.exists()
+
+
+def test_what_can_not_travel_is_named_beside_the_options(home: Path) -> None:
+    lock = threading.Lock()
+    with pytest.raises(SweepError, match=r"(?s)'min'.*lock"):
+        run(lambda k: lock and k, Space(k=Int(1, 2)), mim="loss")
+    assert not home.exists()
+
+
+def test_what_can_not_travel_is_named_before_before_the_start(home: Path) -> None:
     lock = threading.Lock()
 
     def locked(k: int) -> int:

@@ -103,12 +103,12 @@ def function_job(
 def _mistakes(job: object, space: object, ignore: Sequence[str]) -> Iterator[Mistake]:
     if not callable(job):
         yield Mistake(f"the job is {job!r:.60}, which can't be called", fix="give a function: run(train, space, ...)")
-        return
     if not isinstance(space, Space):
         fix = "give a Space such as Space(lr=Float(1e-4, 1e-1, log=True))"
         yield Mistake(f"the space is {space!r:.60}, of type {type(space).__name__}", fix=fix)
         return
-    yield from _signature_mistakes(job, space)
+    if callable(job):
+        yield from _signature_mistakes(job, space)
     for name in sorted(BASE_COLUMNS.intersection(space.names)):
         yield Mistake(f"a parameter can't be called {name!r}: every table of results has a column of that name")
     for name in ignore:
