@@ -17,6 +17,7 @@ from .jobs.function import FunctionJob, function_job
 from .notation import options as notation
 from .notation import profiles
 from .notation.options import Options
+from .results import failures
 from .runner import beside, inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
@@ -30,7 +31,7 @@ _beside: Callable[[], Path] = Path.cwd
 
 @dataclasses.dataclass(frozen=True)
 class Manner:
-    """How `run(...)` reads its options and waits in this process.
+    """How `run(...)` reads its options, waits and speaks in this process.
 
     Parameters
     ----------
@@ -38,10 +39,13 @@ class Manner:
         Gives the options to use for those of a call.
     wait
         Waits for a sweep that was started.
+    say
+        Shows a sentence about a sweep that has ended.
     """
 
     options: Callable[[dict[str, Any]], dict[str, Any]] = dict
     wait: Callable[[Handle], object] = Handle.wait
+    say: Callable[[str], object] = print
 
 
 _manner = Manner()
@@ -142,8 +146,9 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     Returns
     -------
     Handle
-        The same that `sweep(name)` gives; after the last trial unless `bg=True`. A passive sweep only proposes its
-        first trials: `handle.enter(NUMBER, metric=value)` takes their results.
+        The same that `sweep(name)` gives; after the last trial unless `bg=True`, and if some failed after a printed
+        sentence on why. A passive sweep only proposes its first trials: `handle.enter(NUMBER, metric=value)` takes
+        their results.
 
     Raises
     ------
@@ -164,6 +169,8 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
         _manner.wait(handle)
         if handle.state == "failed":
             raise SweepError(f"Sweep {handle.name!r} failed: {handle.definition.message}")
+        if said := failures.told(handle.trials()):
+            _manner.say(said)
     return handle
 
 

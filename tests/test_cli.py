@@ -176,7 +176,13 @@ def test_trials_that_fail_beyond_what_is_allowed_give_status_1(folder: Folder) -
     assert "the first 3 trials all failed" in done.stderr
     assert 'File "' not in done.stderr
     folder.write("some.py", SCRIPT.format(above=0.5, more="keep_going=True, seed=3"))
-    folder("run", "some.py")
+    done = folder("run", "some.py")
+    failed = folder.handle("some").counts["failed"]
+    assert f"{failed} trial{'s' * (failed > 1)} failed ({failed} error). Trial " in done.stderr, (
+        "where progress is shown"
+    )
+    assert "ZeroDivisionError: division by zero" in done.stderr.splitlines()[-1]
+    assert "failed" not in done.stdout
     folder("run", "some.py", "--name", "none", "--fail-fast", status=1)
 
 

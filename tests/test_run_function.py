@@ -238,6 +238,18 @@ def test_fail_fast_raises_and_keep_going_does_not(folder: Path, where: dict[str,
     assert handle.counts["completed"] == 8
 
 
+def test_a_call_that_waited_says_how_many_failed_and_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def inverse(k: int) -> float:
+        return 1 / (k - 2)
+
+    space, given = Space(k=Int(1, 3)), {"name": "told", "min": "loss", "grid": True, "jobs": 2}
+    run(inverse, space, **given)
+    assert capsys.readouterr().out == "1 trial failed (1 error). Trial 1: ZeroDivisionError: division by zero\n"
+    run(inverse, space, **{**given, "bg": True, "name": "untold"}).wait()
+    run(bowl, SPACE, name="well", min="loss", n=2)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("where", WHERE, ids=["inline", "local", "threads"])
 def test_a_failure_shows_the_lines_of_the_user_and_none_of_ours(folder: Path, where: dict[str, Any]) -> None:
     def wrong(k: int) -> float:

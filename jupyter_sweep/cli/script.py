@@ -41,10 +41,13 @@ class Manner:
         if self._progress.wait(handle):
             raise KeyboardInterrupt
 
+    def say(self, sentence: str) -> None:
+        self._progress.say(sentence)
+
 
 def run(path: Path, manner: Manner) -> BaseException | None:
     """Run the script; give the error that ended it."""
-    live.run_in(live.Manner(options=manner.options, wait=manner.wait))
+    live.run_in(live.Manner(options=manner.options, wait=manner.wait, say=manner.say))
     sys.argv = [str(path)]
     sys.path.insert(0, str(path.parent))
     try:

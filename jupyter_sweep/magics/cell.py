@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .. import interrupts, live
 from ..errors import SweepError, count
 from ..handle import Handle
+from ..results import failures
 from ..trial import TrialState
 from . import awaited, dry_run, enter, frontend
 from .errors import told
@@ -180,8 +180,5 @@ def _close(shell: InteractiveShell, handle: Handle, seen: Seen, watcher: _Watche
         raise SweepError(f"Interrupted: {handle.name!r} has {done}{now}. Run the cell again to go on.")
     if state == "failed":
         raise SweepError(f"Sweep {handle.name!r} failed: {message}")
-    failed = [trial for trial in handle.trials() if trial.state is TrialState.FAILED]
-    if failed:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(trial.reason for trial in failed).most_common())
-        last = failed[-1]
-        print(f"{count(len(failed), 'trial')} failed ({reasons}). Trial {last.number}: {last.error or last.reason}")
+    if said := failures.told(handle.trials()):
+        print(said)
