@@ -77,6 +77,7 @@ class Sweep:
     """One version of a sweep. `sweep_id` is the store's key (0: not stored yet); `version` counts from 1 per name.
 
     `log` names the trackers that its trials are passed on to, `notify` is the command or URL that hears of its end.
+    `adopted` counts the trials of other code that `--code ignore` took over, by that code's fingerprint.
     `created_at` is when the version began, `taken_up_at` when a cell or call asked for it last; UTC seconds.
     """
 
@@ -103,6 +104,7 @@ class Sweep:
     line: str = ""
     log: tuple[str, ...] = ()
     notify: str = ""
+    adopted: dict[str, int] = field(default_factory=dict)
 
     @property
     def objective(self) -> Objective:

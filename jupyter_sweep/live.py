@@ -116,6 +116,7 @@ def start(
             inline.refuse_taken(store, old)
         if old is not None:
             _refuse_other_devices(store, old, sweep)
+            sweep = dataclasses.replace(sweep, adopted=_adopted(store, old, sweep))
         if added:
             sweep = _with_total(store, sweep, old)
         stored = store.create_sweep(sweep, fresh=fresh, adopt=adopt)
@@ -321,6 +322,17 @@ def _is_complete(store: Store, old: Sweep, new: Sweep) -> bool:
             return True
     same = old.space == new.space and old.budget == new.budget and old.proposer == new.proposer and old.seed == new.seed
     return same and old.state == "finished" and old.budget.max_seconds is None
+
+
+def _adopted(store: Store, old: Sweep, new: Sweep) -> dict[str, int]:
+    """Count the finished trials that `new` takes over from other code than its own, now or before, by that code."""
+    adopted = dict(old.adopted)
+    if old.job.fingerprint != new.job.fingerprint:
+        counts = store.counts(old.sweep_id)
+        finished = counts.get(TrialState.COMPLETED.value, 0) + counts.get(TrialState.PRUNED.value, 0)
+        adopted[old.job.fingerprint] = finished - sum(adopted.values())
+        adopted.pop(new.job.fingerprint, None)  # code that is back again: they are its own
+    return {code: n for code, n in adopted.items() if n > 0}
 
 
 def _rename_adopted(store: Store, sweep: Sweep) -> None:

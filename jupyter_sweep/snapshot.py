@@ -70,7 +70,8 @@ class Snapshot:
 
     def _warnings(self) -> list[str]:
         notice = [self.store.notice] if self.store.notice else []
-        return [*self.sweep.job.warnings, *notice, *tracking.warnings(self.store, self.sweep.sweep_id)]
+        tracked = tracking.warnings(self.store, self.sweep.sweep_id)
+        return [*self.sweep.job.warnings, *_adopted(self.sweep), *notice, *tracked]
 
     def _where(self) -> str:
         if self.sweep.is_passive:
@@ -152,6 +153,13 @@ class Snapshot:
         if canary is None or canary.proposal != -1 or canary.state is not TrialState.COMPLETED:
             return None
         return {"number": canary.number, "value": canary.metrics.get(self.sweep.objective.metric)}
+
+
+def _adopted(sweep: Sweep) -> list[str]:
+    """Say which trials of the table are not of the code of their version."""
+    n, codes = sum(sweep.adopted.values()), ", ".join(code[:6] for code in sweep.adopted)
+    are = "is" if n == 1 else "are"
+    return [f"{count(n, 'trial')} {are} of other code ({codes}), adopted by --code ignore"] if n else []
 
 
 def _row(trial: Trial) -> dict[str, Any]:

@@ -213,6 +213,29 @@ def test_options_of_identity(kernel: Kernel) -> None:
     assert ran("ident") == 8
 
 
+def test_what_was_adopted_from_other_code_is_told_as_long_as_it_is_there(kernel: Kernel) -> None:
+    def told(line: str, scale: int) -> tuple[list[str], str]:
+        kernel.cell(f"scale = {scale}")
+        handle = kernel.sweep(
+            f"badge --min loss --algo random --jobs 2 {line}", "k = randint(1, 99)\nloss = k * scale\n"
+        )
+        assert handle.version == 1
+        return handle.snapshot()["sweep"]["warnings"], handle.definition.job.fingerprint[:6]
+
+    nothing, first = told("-n 3", 1)
+    assert nothing == []
+    adopted = [f"3 trials are of other code ({first}), adopted by --code ignore"]
+    assert told("-n 4 --code ignore", 2) == (adopted, second := sweep("badge").definition.job.fingerprint[:6])
+    assert adopted[0] in kernel.cell("%sweep show badge")
+    assert told("-n 4", 2)[0] == told("-n 5", 2)[0] == told("-n 5 --code ignore", 2)[0] == adopted
+    (both,), _ = told("-n 6 --code ignore", 3)
+    assert both == f"5 trials are of other code ({first}, {second}), adopted by --code ignore"
+    (others,), code = told("-n 6 --code ignore", 1)
+    assert code == first
+    assert others.startswith("3 trials are of other code ("), "what is its own again is not told"
+    assert second in others
+
+
 @pytest.mark.parametrize("option", ["", ", ignore_default=True"])
 def test_a_parameter_added_or_removed_with_the_code_ignored_loses_nothing(kernel: Kernel, option: str) -> None:
     name = f"added{len(option)}"
