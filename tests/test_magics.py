@@ -315,6 +315,22 @@ def test_a_replay_after_a_change_says_that_the_numbers_differ(swept: Interactive
     assert f"loss={frame(swept, 's')[1]['loss']!r} was recorded" in said
 
 
+def test_a_replay_runs_the_body_of_the_trials_own_version(shell: InteractiveShell) -> None:
+    for cpus, body in ((1, "a = choice(2, 3)\nloss = a * 10.0"), (2, "b = choice(5, 7)\nother = b\nloss = b * 100.0")):
+        run(shell, f"%%sweep older --min loss --grid --on inline --cpus {cpus}\n{body}")
+    said = [run(shell, f"%sweep replay older {number}") for number in range(4)]
+    wanted = (20.0, 30.0, 500.0, 700.0)
+    assert [f"loss={loss!r}, as recorded" in text for loss, text in zip(wanted, said, strict=True)] == [True] * 4
+
+
+def test_a_replay_of_a_kept_row_has_an_added_parameter_at_its_default(shell: InteractiveShell) -> None:
+    run(shell, "%%sweep grown --min loss --grid --on inline\na = choice(2, 3)\nloss = a * 10.0")
+    body = "a = choice(2, 3)\nb = choice(0, 1)\nloss = a * 10.0 + b"
+    run(shell, f"%%sweep grown --min loss --grid --on inline --code ignore\n{body}")
+    assert "loss=30.0, as recorded" in run(shell, "%sweep replay grown 1")
+    assert shell.user_ns["b"] == 0
+
+
 def test_an_error_in_a_replay_shows_the_line_of_the_body_and_none_of_ours(shell: InteractiveShell) -> None:
     run(shell, "%%sweep bad --on inline --min loss --grid\nk = choice(1, 0)\nloss = 1 / k")
     with capture_output(display=False) as captured:

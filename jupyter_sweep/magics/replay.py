@@ -1,7 +1,8 @@
 """`%sweep replay`: one trial's body once more, in this kernel and in the user's namespace.
 
 The same code as in a trial compiles the body, puts the recorded values in the place of its ranges and seeds the
-generators, so that a metric of deterministic code comes out bit for bit. The namespace is the notebook's, not the
+generators, so that a metric of deterministic code comes out bit for bit. The body is that of the trial's own version,
+whatever the cell was changed to since. The namespace is the notebook's, not the
 captured copy: that is what makes it a tool for looking into a trial; the last sentence tells when the numbers differ.
 Numerical libraries get the trial's number of threads, because sums depend on how they are split.
 """
@@ -19,6 +20,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..definition import Sweep
 from ..handle import Handle
 from ..space.codec import encode
+from ..space.fingerprint import as_of_today
 from ..trial import Metrics, Trial
 from ..worker import numerals
 from ..worker.body import VALUES
@@ -35,7 +37,7 @@ def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> 
     to a folder that is removed afterwards: the trial's own artifacts stay as they are.
     """
     trial = handle.trial(number)
-    sweep = handle.definition
+    sweep = _definition(handle, trial)
     job = Job(str(home / ".data"), sweep.job.file)
     with tempfile.TemporaryDirectory(prefix="sweep-replay-") as folder:
         task = {"seed": trial.seed, "folder": folder, "stage_dir": str(home / ".stages")}
@@ -47,9 +49,15 @@ def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> 
     return _compared(sweep.name, trial, metrics)
 
 
+def _definition(handle: Handle, trial: Trial) -> Sweep:
+    """Give the definition of the version that a trial is of, which need not be the one that the handle shows."""
+    return next(version.definition for version in handle.versions if version.sweep_id == trial.sweep_id)
+
+
 def _run(shell: InteractiveShell, sweep: Sweep, job: Job, trial: Trial, context: Context) -> Metrics:
     title = f"{sweep.name} trial {trial.number}"
-    params = {name: encode(value) for name, value in trial.params.items()}
+    today = as_of_today(sweep.space, trial.params)  # rows kept by `--code ignore` lack the parameters added since
+    params = {name: encode(value) for name, value in today.items()}
     loaded = job.load() if sweep.job.kind == "function" or "__object__" in repr(params) else None
     values = drawn(params, loaded.choices if loaded else {})
     namespace = shell.user_ns
