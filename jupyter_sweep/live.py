@@ -131,6 +131,21 @@ def start(
     return Handle(store, stored.sweep_id)
 
 
+def foreseen(
+    sweep: Sweep, home: Path, *, added: bool = False, fresh: bool = False, adopt: bool = False
+) -> tuple[Sweep, Handle | None]:
+    """Give what `start` would write, and the version that it would take up, or None; nothing is written.
+
+    The parameters are those of `start`.
+    """
+    if fresh or not (home / "sweeps.db").exists():
+        return sweep, None
+    store = Store(home, create=False)
+    old = _same_version(store, sweep, adopt=adopt)
+    sweep = _with_total(store, sweep, old) if added else sweep
+    return sweep, None if old is None else Handle(store, old.sweep_id)
+
+
 def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     """Sweep over a function: the `%%sweep` cell without a magic.
 

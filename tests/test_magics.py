@@ -369,6 +369,54 @@ def test_a_dry_run_of_a_stored_sweep_counts_what_is_there(swept: InteractiveShel
     assert "4 trials there already" in run(swept, "%sweep dry-run s")
 
 
+def foretold(said: str) -> list[str]:
+    """Give the configurations that a dry run lists."""
+    return [line.strip() for line in said.rpartition(" configurations\n")[2].splitlines()]
+
+
+def shown(rows: list[dict[str, object]]) -> list[str]:
+    """Give rows of a table as a dry run lists configurations."""
+    return [f"x={row['x']:.6g}  k={row['k']!r}" for row in rows]
+
+
+@pytest.mark.parametrize("extra", ["--on inline", "--jobs 1", "--on inline --no-canary", "--on inline --repeat 2"])
+def test_a_dry_run_lists_what_then_runs_first_and_after_that_what_comes_next(
+    shell: InteractiveShell, home: Path, extra: str
+) -> None:
+    line = f"%%sweep ahead --min loss --algo random --seed 4 {extra}"
+    first = foretold(run(shell, f"{line} -n 7 --dry-run\n{BODY}"))
+    run(shell, f"{line} -n 7\n{BODY}")
+    nothing = [foretold(run(shell, f"{line} -n 7 --dry-run\n{BODY}")), foretold(run(shell, "%sweep dry-run ahead"))]
+    more = foretold(run(shell, f"{line} -n 12 --dry-run\n{BODY}"))
+    two_more = foretold(run(shell, f"{line} -n +2 --dry-run\n{BODY}"))
+    run(shell, f"{line} -n 12\n{BODY}")
+    ran = list(dict.fromkeys(shown(frame(shell, "ahead"))))
+    assert first == ran[:5]
+    assert more == ran[7:12]
+    assert two_more == ran[7:9]
+    assert nothing == [["none: nothing would run, as all are there already"]] * 2
+
+
+def test_a_dry_run_lists_no_more_than_the_space_and_the_number_of_trials_leave(shell: InteractiveShell) -> None:
+    body = "k = choice(1, 2, 3)\nloss = k"
+    assert len(foretold(run(shell, f"%%sweep few3 --min loss -n 20 --dry-run\n{body}"))) == 3
+    assert len(foretold(run(shell, f"%%sweep few2 --min loss -n 2 --dry-run\n{body}"))) == 2
+    run(shell, f"%%sweep few1 --min loss -n 2 --on inline\n{body}")
+    (last,) = foretold(run(shell, f"%%sweep few1 --min loss -n 20 --on inline --dry-run\n{body}"))
+    assert {last} == {"k=1", "k=2", "k=3"} - {f"k={row['k']}" for row in frame(shell, "few1")}
+
+
+def test_a_dry_run_of_a_stopped_sweep_lists_first_what_it_left_undone(shell: InteractiveShell, home: Path) -> None:
+    body = "import time\nk = randint(1, 9)\ntime.sleep(0.2)\nloss = k"
+    run(shell, f"%%sweep left --min loss --grid --jobs 1 --bg\n{body}")
+    wait_for(lambda: shell.ev("sweep('left').counts.get('completed', 0)") >= 2)
+    run(shell, "%sweep pause left")
+    run(shell, "%sweep wait left 20s")
+    done = shell.ev("sweep('left').counts['completed']")
+    listed = foretold(run(shell, "%sweep dry-run left"))
+    assert listed == [f"k={k}" for k in range(done + 1, 10)][:5]
+
+
 def test_a_misspelt_sweep_is_met_with_the_nearest(swept: InteractiveShell) -> None:
     run(swept, f"%%sweep digits --on inline --min loss -n 1\n{BODY}")
     assert "'digits'" in refused(swept, "%sweep show digist")

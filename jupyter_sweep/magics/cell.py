@@ -17,6 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from .. import interrupts, live
 from ..errors import SweepError, count
 from ..handle import Handle
+from ..notation.options import Options
 from ..results import failures
 from ..trial import TrialState
 from . import awaited, dry_run, enter, frontend
@@ -105,9 +106,9 @@ def _begin(shell: InteractiveShell, view: View, folder: Path, line: str, body: s
     prepared = prepare(shell, line, body, folder=folder)
     options, sweep, job = prepared.options, prepared.sweep, prepared.job
     if options.dry_run:
-        there = dry_run.already_there(sweep, folder)
         captures = [asdict(captured) for captured in job.captures]
-        print(dry_run.describe(sweep, captures, job.warnings, there=there))
+        sweep, known = live.foreseen(sweep, live.home(folder), **_manner(options))
+        print(dry_run.describe(sweep, captures, job.warnings, known=known))
         return None
     handle = _start(prepared, folder)
     if options.output:
@@ -149,13 +150,16 @@ def _start(prepared: Prepared, folder: Path) -> Handle:
                 prepared.job,
                 home=live.home(folder),
                 cwd=os.getcwd(),
-                added=options.added,
-                fresh=options.fresh,
-                adopt=options.code == "ignore",
+                **_manner(options),
             )
     except KeyboardInterrupt:
         _call_off(sweep.name, folder)
         raise SweepError(f"Interrupted. Run the cell again to go on with {sweep.name!r}.") from None
+
+
+def _manner(options: Options) -> dict[str, bool]:
+    """Give how what the store holds already is taken up."""
+    return {"added": options.added, "fresh": options.fresh, "adopt": options.code == "ignore"}
 
 
 def _call_off(name: str, folder: Path) -> None:

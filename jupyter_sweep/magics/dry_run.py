@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from .. import live, plugins
 from ..definition import Sweep
 from ..errors import count
 from ..executors import clusters
-from ..trial import Params
+from ..handle import Handle
+from ..runner import foresight
 
 _SAMPLE = 5
 
 
-def describe(sweep: Sweep, captures: Iterable[Mapping[str, Any]], warnings: Iterable[str], *, there: int) -> str:
+def describe(
+    sweep: Sweep, captures: Iterable[Mapping[str, Any]], warnings: Iterable[str], *, known: Handle | None
+) -> str:
     """Give the text.
 
     Parameters
     ----------
     captures
         What the body takes from the notebook, as ``{"name", "kind", "nbytes"}``.
-    there
-        Final trials of this very definition that the store holds already.
+    known
+        The version that would be taken up, as the store holds it; None where the sweep would begin.
     """
+    trials = known.trials() if known else []
+    there = sum(trial.is_final and trial.counts for trial in trials)
+    sample = foresight.coming(sweep, trials, _SAMPLE, runs=known is not None and known.owner is not None)
     lines = [
         f"Dry run of {sweep.name!r}: nothing is started, nothing is written.",
         f"  target      {', '.join(f'{o.direction} {o.metric}' for o in sweep.objectives)}",
@@ -45,18 +49,10 @@ def describe(sweep: Sweep, captures: Iterable[Mapping[str, Any]], warnings: Iter
         *(_columns([(c["name"], f"{c['kind']}, {_size(c['nbytes'])}") for c in captures]) or ["  nothing"]),
         *(f"  warning: {warning}" for warning in warnings),
         "",
-        "First configurations",
-        *(f"  {_assignments(params)}" for params in _sample(sweep)),
+        "Next configurations" if trials else "First configurations",
+        *([f"  {_assignments(params)}" for params in sample] or [f"  {_nothing(known)}"]),
     ]
     return "\n".join(lines)
-
-
-def already_there(sweep: Sweep, folder: Path) -> int:
-    """Give the number of final trials that the store holds for this name and code; 0 where there is none."""
-    named = [handle for handle in live.sweeps(folder) if handle.name == sweep.name]
-    versions = [version for handle in named for version in handle.versions]
-    same = [v for v in versions if v.definition.job.fingerprint == sweep.job.fingerprint]
-    return sum(t.is_final and t.counts for t in same[-1].trials()) if same else 0
 
 
 def _trials(sweep: Sweep, there: int) -> str:
@@ -89,11 +85,11 @@ def _launch(sweep: Sweep) -> str:
     return clusters.describe(clusters.parse(sweep.executor.name, sweep.executor.options), sweep.budget.parallel)
 
 
-def _sample(sweep: Sweep) -> list[Params]:
-    proposer = plugins.load("proposer", sweep.proposer.name)
-    made = proposer(sweep.space, sweep.objectives, seed=sweep.seed, **sweep.proposer.options)
-    first = [sweep.space.defaults()] if sweep.canary else []
-    return (first + [p.params for p in made.ask(_SAMPLE) if p.params not in first])[:_SAMPLE]
+def _nothing(known: Handle | None) -> str:
+    """Say why there is no configuration to show."""
+    if known is not None and known.state == "failed":
+        return f"none: nothing would run, as the sweep failed: {known.definition.message}"
+    return "none: nothing would run, as all are there already"
 
 
 def _assignments(params: Mapping[str, Any]) -> str:

@@ -154,9 +154,9 @@ def _replay(tools: Tools, given: list[str], flags: set[str]) -> None:
 
 
 def _dry_run(tools: Tools, given: list[str], flags: set[str]) -> None:
-    sweep = tools.handle(given[0]).definition
-    there = dry_run.already_there(sweep, tools.folder)
-    print(dry_run.describe(sweep, sweep.job.captures, sweep.job.warnings, there=there))
+    handle = tools.handle(given[0])
+    sweep = handle.definition
+    print(dry_run.describe(sweep, sweep.job.captures, sweep.job.warnings, known=handle))
 
 
 def _drop(tools: Tools, given: list[str], flags: set[str]) -> None:

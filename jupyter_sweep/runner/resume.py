@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..space.codec import key
 from ..space.fingerprint import as_of_today, fingerprint, seed_for
 from ..space.space import Space
 from ..store.sqlite import NewTrial, Store
-from ..trial import Metrics, Params, Trial, TrialState
+from ..trial import Metrics, Params, Report, Trial, TrialState
 from .limits import Tally
 
 
@@ -65,14 +66,19 @@ class History:
 
 def rebuild(store: Store, sweep: Sweep) -> History:
     """Give the history of a sweep whose unfinished trials are all waiting (see `release_orphans`)."""
+    return recalled(sweep, store.trials(sweep.sweep_id), store.reports(sweep.sweep_id))
+
+
+def recalled(sweep: Sweep, trials: Iterable[Trial], reports: Iterable[Report] = ()) -> History:
+    """Give the history that these trials and reports make; without the reports its pruner knows next to nothing."""
     history = History(
         space=sweep.space,
         proposer=new_proposer(sweep),
         pruner=plugins.load("pruner", sweep.pruner.name)(sweep.objective, **sweep.pruner.options),
     )
-    for report in store.reports(sweep.sweep_id):
+    for report in reports:
         history.pruner.observe(report)
-    for trial in store.trials(sweep.sweep_id):
+    for trial in trials:
         if trial.is_final:
             note_final(history, trial)
         else:
