@@ -71,6 +71,30 @@ CELLS = {
     "a need and a place": Case("d --min loss --needs cuda --on local", GOOD, ("--needs", "--on local")),
     "a grid by another algorithm": Case("d --min loss --grid --algo random", GOOD, ("--grid", "random")),
     "a grid of a range without steps": Case("d --min loss --grid", "x = uniform(0, 1)\nloss = x", ("step",)),
+    "a law that a range never meets": Case(
+        "d --min loss",
+        "x = uniform(0, 1)\nrequire(x > 2)\nloss = x",
+        ("line 3", "require(x > 2)", "uniform(0.0, 1.0)", "->"),
+    ),
+    "a law that no choice meets": Case(
+        "d --min loss", "x = choice(1, 2)\ny = uniform(0, 1)\nrequire(x > 2)\nloss = x + y", ("line 4", "choice(1, 2)")
+    ),
+    "a law of the notebook that a grid never meets": Case(
+        "d --min loss --grid",
+        "x = randint(1, 9)\nrequire(x < budget)\nloss = x",
+        ("line 3", "randint(1, 9)", "budget = 0"),
+    ),
+    "a law that a pinned value breaks": Case(
+        "d --min loss x=1", "x = choice(1, 2)\nrequire(x > 1)\nloss = x", ("line 3", "x = 1", "require(x > 1)")
+    ),
+    "laws that exclude each other": Case(
+        "d --min loss", "x = randint(1, 9)\nrequire(x > 5)\nrequire(x < 3)\nloss = x", ("line 3", "hold together")
+    ),
+    "two laws that never hold": Case(
+        "d --min loss",
+        "x = randint(1, 9)\nrequire(x > 9)\nrequire(x < 1)\nloss = x",
+        ("2 mistakes", "line 3", "line 4"),
+    ),
     "both ways": Case("d --min loss --max loss", GOOD, ("loss", "--min", "--max")),
     "keep going and fail fast": Case("d --min loss --keep-going --fail-fast", GOOD, ("--keep-going", "--fail-fast")),
     "a name that is none": Case("2fast --min loss", GOOD, ("'2fast'", "letter")),

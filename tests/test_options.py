@@ -15,8 +15,8 @@ from jupyter_sweep.definition import Spec
 from jupyter_sweep.errors import Mistakes, SweepError
 from jupyter_sweep.jobs.base import JobRef
 from jupyter_sweep.notation import specs, table, words
-from jupyter_sweep.notation.options import DEFAULT_TRIALS, Options, build, from_keywords, parse_line
-from jupyter_sweep.space.parameter import Choice
+from jupyter_sweep.notation.options import DEFAULT_TRIALS, Options, build, from_keywords, parse_line, refusals
+from jupyter_sweep.space.parameter import Choice, Float, Int
 from jupyter_sweep.space.space import Space
 from jupyter_sweep.trial import Objective
 
@@ -351,6 +351,35 @@ def test_limits_and_failures_reach_the_budget() -> None:
     assert (sweep.resources.cpus, sweep.resources.memory_gb) == (2, 1)
     assert build_line("--min loss --fail-fast").budget.max_failures == 0
     assert build_line("--min loss --no-canary").canary is False
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space(a=Int(1, 9)),
+        Space(a=Int(1, 9), constraints=["a < 2"]),
+        Space(a=Int(1, 300), b=Int(1, 150), constraints=["a * b == 45000"]),
+        Space(a=Int(1, 300), b=Int(1, 10**9), constraints=["a == 300 and b == 10**9"]),
+        Space(a=Choice("x", "y"), b=Int(1, 9, when="a == 'x'"), constraints=["b > 9"]),
+    ],
+    ids=["no law", "the defaults", "one point of a grid", "one that is far along", "without the parameter"],
+)
+def test_laws_that_a_proposer_could_meet_are_not_refused(space: Space) -> None:
+    assert refusals(parse_line("--min loss"), space) == []
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space(a=Int(1, 200), b=Int(1, 200), c=Float(0, 1), constraints=["a * b > 40000"]),
+        Space(a=Int(1, 200), b=Int(1, 200), c=Int(1, 10**9), constraints=["a * b > 40000"]),
+        Space(a=Choice("x", "y"), b=Int(1, 9, when="a == 'x'"), constraints=["a == 'x' and b > 9"]),
+    ],
+    ids=["without a grid", "a grid that is long in what no law reads", "a parameter that isn't always there"],
+)
+def test_laws_that_nothing_meets_are_refused(space: Space) -> None:
+    (mistake,) = refusals(parse_line("--min loss"), space)
+    assert f"require({space.constraints[0]}) holds for none of 1000 configurations drawn from a = " in mistake.message
 
 
 def test_the_help_explains_every_option() -> None:

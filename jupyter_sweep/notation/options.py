@@ -17,7 +17,7 @@ from ..executors import clusters, gpus
 from ..jobs.base import JobRef, Resources
 from ..space.space import Space
 from ..trial import Objective
-from . import words
+from . import feasible, words
 from .reader import Reader
 
 DEFAULT_TRIALS = 20
@@ -184,8 +184,11 @@ def from_keywords(**keywords: Any) -> Options:
 
 
 def refusals(options: Options, space: Space) -> list[Mistake]:
-    """Say what can't be before anything starts: a grid of a range without steps, more devices than there are."""
-    return _search_refuses(options, space) + _place_refuses(options)
+    """Say what can't be before anything starts: a grid of a range without steps, more devices than there are.
+
+    Also constraints that no configuration meets.
+    """
+    return _search_refuses(options, space) + feasible.refusals(space, options.seed) + _place_refuses(options)
 
 
 def _search_refuses(options: Options, space: Space) -> list[Mistake]:
