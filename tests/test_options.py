@@ -382,6 +382,16 @@ def test_laws_that_nothing_meets_are_refused(space: Space) -> None:
     assert f"require({space.constraints[0]}) holds for none of 1000 configurations drawn from a = " in mistake.message
 
 
+def test_what_runs_a_passive_sweep_is_no_place_to_ask_for() -> None:
+    assert "person" not in specs.places()
+    with pytest.raises(Mistakes, match=r"--on person is no place to run: .* by --algo passive\n"):
+        parse_line("--min loss --on person")
+    with pytest.raises(Mistakes, match="Allowed: ") as caught:
+        parse_line("--min loss --on persn")
+    assert "person" not in str(caught.value)
+    assert build_line("--min loss --algo passive").is_passive
+
+
 def test_the_help_explains_every_option() -> None:
     text = table.help_text()
     for option in table.OPTIONS:

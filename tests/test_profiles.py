@@ -133,6 +133,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_with_file_line_and_table(beside
     ("text", "said"),
     [
         ("[profiles.local]\non = 'threads'", "'local' is a kind of place of its own"),
+        ("[profiles.person]\non = 'threads'", "'person' is a kind of place of its own"),
         ("[profiles.a]\non = 'inline'", "inline runs in the kernel itself"),
         ("[profiles.a]\non = 3", "on, the word of --on"),
         ("[profiles.a]\non = 'class:a.B'\ntoken = 'x'", "token looks like a secret"),

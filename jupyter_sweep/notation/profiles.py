@@ -32,6 +32,8 @@ from .needs import FACTS, Facts, facts
 FILE = "sweeps.toml"
 #: What the file may hold; `defaults` is the other module's.
 TABLES = ("profiles", "defaults")
+#: The executor that `--algo passive` brings along: a word of ours, and no place that anybody asks for.
+PERSON = "person"
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _SECRET = re.compile(r"(^|_)(password|passwd|passphrase|secret|token|credentials|api_?key|access_?key)($|_)", re.I)
 
@@ -143,7 +145,7 @@ def _profile(path: Path, name: str, table: Mapping[str, Any]) -> tuple[Profile, 
     has, wrong = facts(table)
     if not _NAME.fullmatch(name):
         wrong.append(f"{name!r} can't name a profile: wanted is a letter, then letters, digits, '_' or '-'")
-    elif name in known_words():
+    elif name in (*known_words(), PERSON):
         wrong.append(f"{name!r} is a kind of place of its own; give the profile another name")
     options = {key: value for key, value in table.items() if key not in ("on", *FACTS)}
     plain = True
@@ -184,7 +186,7 @@ def _wrong_place(name: str, on: Any, options: Mapping[str, Any]) -> Iterator[str
 
 def known_words() -> list[str]:
     """Give the words that need no profile."""
-    return sorted({*plugins.names("executor"), *clusters.KINDS})
+    return sorted({*plugins.names("executor"), *clusters.KINDS} - {PERSON})
 
 
 def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:

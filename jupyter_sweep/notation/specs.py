@@ -120,6 +120,10 @@ def where(text: str) -> Spec:
         return Spec(word, clusters.settled(word, {}))
     if kind in known:
         return Spec(word)
+    if kind == profiles.PERSON:
+        raise SweepError(
+            f"{text} is no place to run: a sweep whose results a person enters is asked for by --algo passive"
+        )
     if word.startswith("inproc:"):
         raise SweepError(
             f"{text}: a cluster of threads in another process can't be reached; make it with processes=True, or leave "
