@@ -120,3 +120,8 @@ def suggest(given: str, allowed: Iterable[str]) -> str:
 def count(n: int, noun: str, plural: str = "") -> str:
     """Give "1 trial" or "2 trials"."""
     return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def one_line(text: str) -> str:
+    """Escape what would end a line or hide in it: line ends of any kind, control and direction characters."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -125,7 +125,7 @@ def test_the_cell_says_where_it_comes_from_in_comments() -> None:
 
 
 def test_with_several_targets_the_cell_says_that_it_is_one_of_a_pareto_set() -> None:
-    sweep = make_sweep(targets="max acc min ms", **LR)
+    sweep = make_sweep(targets="max acc, min ms", **LR)
     points = [(0.9, 5.0), (0.8, 2.0), (0.7, 3.0)]
     rows = [make_trial(i, {"lr": i / 10}, {"acc": acc, "ms": ms}) for i, (acc, ms) in enumerate(points)]
     assert best_cell(sweep, rows, rows[0]).splitlines()[2] == (

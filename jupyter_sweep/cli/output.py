@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..errors import one_line
+
 #: The least width that a column is cut to.
 _NARROW = 6
 
@@ -38,11 +40,6 @@ def plain(value: Any) -> Any:
 def width() -> int:
     """Give how many columns there are: those of the terminal or of COLUMNS, else 80."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
-
-
-def one_line(text: str) -> str:
-    """Write control and direction characters out, so that a text can't move about in the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

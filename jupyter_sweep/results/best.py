@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..definition import Sweep
-from ..errors import count
+from ..errors import count, one_line
 from ..space.codec import Opaque, encode
 from ..trial import Metrics, Params, Trial, TrialState
 from ..trial import best as best_trial
@@ -203,11 +203,6 @@ def _date(trial: Trial) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.6g}"
-
-
-def one_line(text: str) -> str:
-    """Escape what would end a comment or hide in it: line ends of any kind, control and direction characters."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _assignment(sweep: Sweep, name: str, value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ..errors import count
+from ..errors import count, one_line
 from ..trial import Trial, TrialState
 
 
@@ -16,4 +16,6 @@ def told(trials: Iterable[Trial]) -> str:
         return ""
     reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(trial.reason for trial in failed).most_common())
     last = failed[-1]
-    return f"{count(len(failed), 'trial')} failed ({reasons}). Trial {last.number}: {last.error or last.reason}"
+    return (
+        f"{count(len(failed), 'trial')} failed ({reasons}). Trial {last.number}: {one_line(last.error or last.reason)}"
+    )

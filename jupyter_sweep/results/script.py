@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..definition import Sweep
-from ..errors import SweepError
+from ..errors import SweepError, one_line
 from ..space.codec import encode
 from ..space.parameter import Parameter
 from ..trial import Report, Trial
-from .best import find_best, holds_object, literal, one_line
+from .best import find_best, holds_object, literal
 from .rows import numbers
 
 _CALLS = {"float": "Float", "int": "Int", "choice": "Choice", "fixed": "Fixed"}

@@ -32,6 +32,7 @@ MOST_SAVED = 200
 _MAX_NAME = 96
 _LOG_TAIL = 1_000_000
 _YOUNG_S = 3600.0
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "fuse.sshfs", "afs", "9p", "glusterfs"}
 
 
 def make_private(folder: Path) -> Path:
@@ -184,3 +185,20 @@ def remove_unused_data(home: Path, jobs: list[str]) -> None:
     """Remove what `unused_data` finds."""
     for path in unused_data(home, jobs):
         path.unlink(missing_ok=True)
+
+
+def is_on_network(path: Path) -> bool:
+    """Tell whether a folder lies on the file system of a network."""
+    return _file_system(path) in _NETWORK
+
+
+def _file_system(path: Path) -> str:
+    """Give the type of the file system that holds `path`, from the kernel's mount table; empty where there is none."""
+    try:
+        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    target = str(path.resolve())
+    mounts = [line.split()[1:3] for line in lines]
+    inside = [(point, kind) for point, kind in mounts if target == point or target.startswith(point.rstrip("/") + "/")]
+    return max(inside, key=lambda item: len(item[0]))[1] if inside else ""

@@ -35,7 +35,6 @@ from .schema import APPLICATION_ID, MIGRATIONS
 #: has, no trial makes a file on it: 0.3 s here. So seldom, and at rest.
 _LOG_PAGES = 8000
 _BUSY_S = 30.0
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "fuse.sshfs", "afs", "9p", "glusterfs"}
 _UNFINISHED = "state in ('waiting', 'running')"
 _TRIAL_COLUMNS = (
     "trial_id, sweep_id, number, params, state, reason, metrics, error, traceback, attempt, repetition, seed, "
@@ -93,7 +92,7 @@ class Store:
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
             self._refuse_foreign(connection)
-            on_network = _file_system(self.home) in _NETWORK
+            on_network = folder.is_on_network(self.home)
             if on_network:
                 self.notice = (
                     f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
@@ -488,18 +487,6 @@ def _hint(message: str) -> str:
     if "not a database" in message or "malformed" in message:
         return " Move the file away to begin a new store."
     return ""
-
-
-def _file_system(path: Path) -> str:
-    """Give the type of the file system that holds `path`, from the kernel's mount table; empty where there is none."""
-    try:
-        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    target = str(path.resolve())
-    mounts = [line.split()[1:3] for line in lines]
-    inside = [(point, kind) for point, kind in mounts if target == point or target.startswith(point.rstrip("/") + "/")]
-    return max(inside, key=lambda item: len(item[0]))[1] if inside else ""
 
 
 @functools.lru_cache(maxsize=64)

@@ -203,7 +203,7 @@ class Watch:
         self._note_memory(used)
         self._note_device_memory(pids)
         if limit_gb is not None and used > limit_gb * _GB:
-            text = f"used {used / _GB:.2f} GB, more than its {limit_gb:g} GB"
+            text = f"used {used / _GB:.2f} GB, more than its {limit_gb:.3g} GB"
             self._stop(ended("failed", "memory", text), math.inf, 0.0)
 
     def _note_memory(self, used: int) -> None:
