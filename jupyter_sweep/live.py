@@ -18,7 +18,7 @@ from .notation import options as notation
 from .notation import profiles
 from .notation.options import Options
 from .results import failures
-from .runner import beside, inline, launch
+from .runner import beside, foresight, inline, launch
 from .space.fingerprint import as_of_today, fingerprint
 from .space.space import Space
 from .store import folder as layout
@@ -265,6 +265,14 @@ def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
     for found in store.sweeps():
         named.setdefault(found.name, []).append(found)
     return [Handle(store, _newest(versions).sweep_id) for versions in named.values()]
+
+
+def nothing_left(handle: Handle) -> str:
+    """Say that a sweep is finished, where resuming it would run nothing; else ""."""
+    sweep = handle.definition
+    if sweep.state != "finished" or not handle.ended or foresight.coming(sweep, handle.trials(), 1):
+        return ""
+    return f"{sweep.name} is finished already{f': {sweep.message}' if sweep.message else '; -n +10 adds trials'}."
 
 
 def _look_at_place(sweep: Sweep, home: Path) -> None:

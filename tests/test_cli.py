@@ -245,6 +245,12 @@ def test_an_interrupt_lets_end_what_runs_and_the_sweep_is_resumed(folder: Folder
     assert folder.handle("held").counts == {"completed": 4}
 
 
+def test_a_finished_sweep_is_not_resumed(digits: Folder) -> None:
+    before = digits.handle("digits").times
+    assert "digits is finished already" in digits("resume", "digits").stdout
+    assert digits.handle("digits").times == before
+
+
 def test_two_interrupts_end_what_runs(folder: Folder) -> None:
     command, _ = folder.waiting("killed")
     command.send_signal(signal.SIGINT)

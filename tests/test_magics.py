@@ -369,6 +369,24 @@ def test_a_dry_run_of_a_stored_sweep_counts_what_is_there(swept: InteractiveShel
     assert "4 trials there already" in run(swept, "%sweep dry-run s")
 
 
+def test_a_finished_sweep_is_not_resumed_and_says_what_could_be_added(swept: InteractiveShell, home: Path) -> None:
+    assert run(swept, "%sweep resume s") == "s is finished already; -n +10 adds trials.\n"
+    run(swept, "%%sweep whole --min loss --grid --on inline\nk = choice(1, 2)\nloss = k")
+    said = run(swept, "%sweep resume whole")
+    assert said == "whole is finished already: the space is exhausted: 2 configurations.\n"
+    assert processes_of(home) == []
+
+
+def test_a_finished_sweep_is_resumed_while_something_is_left(shell: InteractiveShell, home: Path) -> None:
+    body = "import time\nk = randint(1, 4)\ntime.sleep(0.3)\nloss = k"
+    run(shell, f"%%sweep again --min loss --grid --on inline --time 0.5s\n{body}")
+    assert shell.ev("sweep('again').state") == "finished"
+    assert len(frame(shell, "again")) < 4
+    assert "again goes on" in run(shell, "%sweep resume again")
+    run(shell, "%%sweep failed --min loss --grid --on inline\nk = choice(1, 0)\nloss = 1 / k")
+    assert "is finished already" in run(shell, "%sweep resume failed")
+
+
 def foretold(said: str) -> list[str]:
     """Give the configurations that a dry run lists."""
     return [line.strip() for line in said.rpartition(" configurations\n")[2].splitlines()]

@@ -41,6 +41,9 @@ def _pause(given: argparse.Namespace, borrowed: Borrowed) -> int:
 
 def _resume(given: argparse.Namespace, borrowed: Borrowed) -> int:
     handle = find(given)
+    if over := live.nothing_left(handle):
+        print(wrapped(over))
+        return 0
     handle.resume()
     print(wrapped(f"{handle.name} goes on. See it with: jupyter sweep show {handle.name}"))
     return 0

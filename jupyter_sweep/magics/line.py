@@ -122,6 +122,9 @@ def _pause(tools: Tools, given: list[str], flags: set[str]) -> None:
 
 def _resume(tools: Tools, given: list[str], flags: set[str]) -> None:
     handle = tools.handle(given[0])
+    if over := live.nothing_left(handle):
+        print(over)
+        return
     handle.resume()
     print(f"{handle.name} goes on. See it with: %sweep show {handle.name}")
 
