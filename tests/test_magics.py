@@ -387,6 +387,10 @@ def test_a_finished_sweep_is_resumed_while_something_is_left(shell: InteractiveS
     assert "is finished already" in run(shell, "%sweep resume failed")
 
 
+def test_a_wait_that_has_no_duration_says_whose_it_is(swept: InteractiveShell) -> None:
+    assert refused(swept, "%sweep wait s abc").startswith("%sweep wait s SECONDS wants a duration such as 30s")
+
+
 def foretold(said: str) -> list[str]:
     """Give the configurations that a dry run lists."""
     return [line.strip() for line in said.rpartition(" configurations\n")[2].splitlines()]

@@ -161,6 +161,24 @@ SEEDED: dict[str, Seeded] = {
         LR + "m = lr * 2\nprint(m)\n", [1], "line 3 computes it", options={"pins": {"m": "1"}}
     ),
     "a pin of another type": Seeded(LR + "print(lr)\n", [1], "does not fit", options={"pins": {"lr": "'a'"}}),
+    "a pin of two ends with dots": Seeded(
+        "a = uniform(0, 1)\nprint(a)\n", [1], "Write a=uniform(0.2, 0.4).", options={"pins": {"a": "0.2..0.4"}}
+    ),
+    "a pin of two ends with a colon": Seeded(
+        "a = loguniform(0.001, 1)\nprint(a)\n",
+        [1],
+        "Write a=loguniform(1e-3, 0.01).",
+        options={"pins": {"a": "1e-3:0.01"}},
+    ),
+    "a literal between two ends": Seeded(
+        LR + "n = 3\nprint(n, lr)\n", [1], "Write n=randint(1, 5).", options={"pins": {"n": "1..5"}}
+    ),
+    "a pin of a list": Seeded(
+        "c = choice(1, 2, 3)\nprint(c)\n", [1], "Write c=choice(1, 2).", options={"pins": {"c": "[1, 2]"}}
+    ),
+    "a literal among a list": Seeded(
+        LR + "n = 3\nprint(n, lr)\n", [1], "Write n=choice(1, 5).", options={"pins": {"n": "[1, 5]"}}
+    ),
     "a pin of a choice that is misspelt": Seeded(
         "o = choice('sgd', 'adam')\nprint(o)\n", [1], "NameError", options={"pins": {"o": "sdg"}}
     ),

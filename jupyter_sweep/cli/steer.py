@@ -51,7 +51,10 @@ def _resume(given: argparse.Namespace, borrowed: Borrowed) -> int:
 
 def _wait(given: argparse.Namespace, borrowed: Borrowed) -> int:
     handle = find(given)
-    limit = None if given.seconds is None else units.duration(given.seconds)
+    try:
+        limit = None if given.seconds is None else units.duration(given.seconds)
+    except SweepError as error:
+        raise SweepError(f"wait {handle.name} SECONDS {error}") from None
     try:
         ended = handle.wait(limit, on_revival=lambda said: print(said, file=sys.stderr))
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ text that gives no fitting value is taken as it stands where the parameter holds
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,12 @@ from ..space import codec
 from ..space.parameter import Parameter
 from .lookup import MISSING, Lookup
 from .symbols import evaluate
+
+#: What makes a range of numbers, by the kind of a parameter or the type of a literal.
+_RANGES = {"float": "uniform", "int": "randint"}
+#: Two numbers as other languages write a range: 0.2..0.4, 1:5.
+_NUMBER = r"([-+]?(?:\d+\.)?\d+(?:e[-+]?\d+)?)"
+_ENDS = re.compile(rf"\s*{_NUMBER}\s*(?:\.{{2,3}}|:)\s*{_NUMBER}\s*", re.I)
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,13 @@ class Pin:
         is_choice = self.text in [c for c in parameter.choices if isinstance(c, str)]
         if self.error:
             if not is_choice:
-                raise SweepError(f"{self} {self.error}")
+                raise SweepError(f"{self} {self.error}{self._way_out(parameter.kind, log=parameter.log)}")
             return parameter.pinned(self.text)
         try:
             return parameter.pinned(self.value)
-        except SweepError:
+        except SweepError as error:
             if not is_choice:
-                raise
+                raise SweepError(f"{error}{self._way_out()}") from None
             return parameter.pinned(self.text)
 
     def override(self, literal: Any) -> Parameter:
@@ -83,12 +90,21 @@ class Pin:
         if isinstance(literal, str) and not isinstance(self.value, str):
             return Parameter(self.name, "fixed", choices=(self.text,))
         if self.error:
-            raise SweepError(f"{self} {self.error}")
+            raise SweepError(f"{self} {self.error}{self._way_out(type(literal).__name__)}")
         numbers = all(type(v) in (int, float) for v in (self.value, literal))
         if literal is not None and not numbers and type(self.value) is not type(literal):
-            raise SweepError(f"{self.value!r} does not fit the type of {self.name} = {literal!r}.")
+            raise SweepError(f"{self.value!r} does not fit the type of {self.name} = {literal!r}.{self._way_out()}")
         value = float(self.value) if type(literal) is float and numbers else self.value
         return Parameter(self.name, "fixed", choices=(value,))
+
+    def _way_out(self, kind: str = "", *, log: bool = False) -> str:
+        """Give how to write what seems to be meant: some of the values, or a range of numbers of this kind."""
+        if isinstance(self.value, list | tuple) and self.value:
+            return f" Write {self.name}=choice({', '.join(map(repr, self.value))})."
+        ends = _ENDS.fullmatch(self.text)
+        if ends is None or kind not in _RANGES:
+            return ""
+        return f". Write {self.name}={'log' if log else ''}{_RANGES[kind]}({ends[1]}, {ends[2]})."
 
     def __str__(self) -> str:
         return f"{self.name}={self.text}"

@@ -131,7 +131,10 @@ def _resume(tools: Tools, given: list[str], flags: set[str]) -> None:
 
 def _wait(tools: Tools, given: list[str], flags: set[str]) -> None:
     handle = tools.handle(given[0])
-    limit = units.duration(given[1]) if len(given) > 1 else None
+    try:
+        limit = units.duration(given[1]) if len(given) > 1 else None
+    except SweepError as error:
+        raise SweepError(f"%sweep wait {handle.name} SECONDS {error}") from None
     try:
         ended = handle.wait(limit, on_revival=print)
     except KeyboardInterrupt:
