@@ -595,9 +595,9 @@ def test_top_level_await_is_allowed(tmp_path: Path) -> None:
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
     job = parse(PRODUCT, notebook(PRODUCT_CELLS), targets=["acc"])
     first = job.write(str(tmp_path))
-    before = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir() if p.name.endswith(".json")}
+    before = {p.name: (p.stat().st_ino, p.read_bytes()) for p in tmp_path.glob("*.json")}
     assert job.write(str(tmp_path)) == first
-    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir() if p.name.endswith(".json")} == before
+    assert {p.name: (p.stat().st_ino, p.read_bytes()) for p in tmp_path.glob("*.json")} == before
 
 
 def test_the_files_are_private(tmp_path: Path) -> None:

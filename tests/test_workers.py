@@ -158,7 +158,8 @@ def test_workers_and_dashboard_of_a_sweep_are_seen_while_it_runs_and_after(
         assert "idle for" in kernel.cell("%sweep workers s")
         (cluster,) = elastic.clusters(handle._store)
         assert cluster.shown.idle_limit_s == 120
-        kernel.cell("%env JUPYTER_SWEEP_IDLE_S=1\n%sweep resume s")  # a warm cluster takes the new limit, too
+        kernel.cell("%env JUPYTER_SWEEP_IDLE_S=1")  # a warm cluster takes the new limit, too
+        kernel.cell("%%sweep t --min loss --grid --jobs 2 --bg\nk = choice(1, 2)\nloss = k")
         wait_for(lambda: not elastic.clusters(handle._store), WAIT_S)
         assert "No cluster runs" in kernel.refused("%sweep workers")
 
