@@ -353,6 +353,7 @@ class DaskExecutor:
 
     def _lose(self, batch: Batch, why: str) -> None:
         """Give up a batch whose task ended, or whose worker is gone; under the lock."""
+        self._roster.distrust()
         for ticket in batch.tickets:
             if ticket in self._flights and not self._is_to_come(ticket):
                 flight = self._flights[ticket]

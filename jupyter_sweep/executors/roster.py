@@ -1,8 +1,8 @@
 """Which slots a cluster has, and what each does and holds: what `DaskExecutor.workers` tells.
 
 The workers are asked all at once, every ASK_S while trials run: about 3 ms with two of them. In between only what the
-executor sees anyway changes (who runs what). A slot whose worker no longer answers is "lost" until there are as many
-others as there should be.
+executor sees anyway changes (who runs what). Where nothing runs they are asked every IDLE_ASK_S, since a worker may go
+then too. A slot whose worker no longer answers is "lost" until there are as many others as there should be.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .backends.base import Queued
 from .elsewhere import Seat
 
 #: How often workers are asked, and how long they may take to answer.
-ASK_S, ANSWER_S = 2.0, 10.0
+ASK_S, IDLE_ASK_S, ANSWER_S = 2.0, 10.0, 10.0
 _GB = 2**30
 
 
@@ -62,20 +62,24 @@ class Roster:
         self._alive: set[str] = set()
         self._there: set[str] = set()
         self._missed: dict[str, int] = {}
-        self._next = 0.0
+        self._asked_at = 0.0
 
     def ask(self) -> None:
         """Ask the workers now, and wait for it."""
         self._client.sync(self._update, callback_timeout=ANSWER_S)
 
     def ask_soon(self, *, running: bool, slots: int) -> None:
-        """Have the workers asked if it is time, without a wait: while trials run, or until all slots are known."""
+        """Have the workers asked if it is time, without a wait: sooner while trials run or slots are missing."""
         now = time.monotonic()
         with self._lock:
             known = len(self._alive_labels())
-        if now >= self._next and (running or known < slots):
-            self._next = now + ASK_S
+        if now - self._asked_at >= (ASK_S if running or known < slots else IDLE_ASK_S):
+            self._asked_at = now
             self._client.loop.add_callback(self._update)
+
+    def distrust(self) -> None:
+        """Have the workers asked in the next turn: one of them may be gone."""
+        self._asked_at = 0.0
 
     async def _update(self) -> None:
         told = await self._ask()

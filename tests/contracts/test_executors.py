@@ -307,6 +307,14 @@ def test_a_killed_worker_loses_its_trials_and_comes_back(local: Bench) -> None:
     wait_until(lambda: len(workers_running(local)) == 1)
 
 
+def test_a_worker_that_is_killed_while_nothing_runs_comes_back_and_is_listed(local: Bench) -> None:
+    wait_until(lambda: len(workers_running(local)) == 1)
+    (before,) = workers_running(local)
+    psutil.Process(before).kill()
+    wait_until(lambda: len(workers_running(local) - {before}) == 1)
+    assert {row["state"] for row in local.executor.workers()} == {"idle"}
+
+
 def workers_running(bench: Bench) -> set[int]:
     return {row["pid"] for row in bench.executor.workers() if psutil.pid_exists(row["pid"])}
 
