@@ -127,7 +127,7 @@ class Handle:
 
     def reports(self) -> list[Report]:
         """Give all reports of this version in order of arrival."""
-        return self._store.reports(self.sweep_id)
+        return list(self._store.each_report(self.sweep_id))
 
     def attempts(self) -> list[Attempt]:
         """Give the attempts that were followed by another one, in order of their ends."""
@@ -270,7 +270,7 @@ class Handle:
         trial = self.trial(number)
         sweep = self._store.sweep(trial.sweep_id)
         attempts = [a for a in looking.attempts(self._store, trial.sweep_id) if a.number == trial.number]
-        reports = [r for r in self._store.reports(trial.sweep_id) if r.trial_id == trial.trial_id]
+        reports = [r for r in self._store.each_report(trial.sweep_id) if r.trial_id == trial.trial_id]
         return why.why_trial(sweep, trial, attempts, reports, elastic.hold_up(self._store, sweep))
 
     def snapshot(self, since: int = 0) -> dict[str, Any]:

@@ -131,8 +131,39 @@ def test_reports_come_in_order_of_arrival_and_show_in_the_running_trial(store: S
     sweep = store.create_sweep(a_sweep())
     (trial,) = store.add_trials(sweep, [new(0)])
     store.add_reports([Report(trial.trial_id, step, {"loss": 1.0 / step}, float(step)) for step in (3, 1, 2)])
-    assert [r.step for r in store.reports(sweep.sweep_id)] == [3, 1, 2]
+    assert [r.step for r in store.each_report(sweep.sweep_id)] == [3, 1, 2]
     assert store.trials(sweep.sweep_id)[0].metrics == {"loss": 0.5}
+
+
+def test_what_is_read_page_by_page_is_all_there_is_of_the_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.create_sweep(a_sweep())
+    trials = store.add_trials(first, [new(i) for i in range(7)])
+    other = store.create_sweep(a_sweep(fingerprint="0" * 32))
+    store.add_trials(other, [new(7)])
+    reports = [Report(t.trial_id, step, {"loss": 1.0}, float(step)) for step in range(2) for t in trials]
+    store.add_reports(reports)
+    for page in (1, 3, 7, 500):
+        monkeypatch.setattr("jupyter_sweep.store.sqlite._PAGE", page)
+        assert list(store.each_trial(first.sweep_id)) == store.trials(first.sweep_id)
+        assert [t.number for t in store.each_trial(other.sweep_id)] == [7]
+        assert [(r.trial_id, r.step) for r in store.each_report(first.sweep_id)] == [
+            (r.trial_id, r.step) for r in reports
+        ]
+
+
+def test_trials_are_given_by_their_state(store: Store) -> None:
+    sweep = store.create_sweep(a_sweep())
+    one, two, _ = store.add_trials(sweep, [new(0), new(1), new(2)])
+    store.start_trial(one.trial_id, worker="local/0", pid=None, at=1.0)
+    store.finish_trial(finished(two))
+    found = {s: [t.number for t in store.trials(sweep.sweep_id, state=s)] for s in TrialState}
+    assert {s: numbers for s, numbers in found.items() if numbers} == {
+        TrialState.RUNNING: [0],
+        TrialState.COMPLETED: [1],
+        TrialState.WAITING: [2],
+    }
 
 
 def test_refused_configurations_are_not_counted(store: Store) -> None:
@@ -162,7 +193,7 @@ def test_dropping_a_sweep_forgets_all_its_versions(store: Store) -> None:
     store.add_reports([Report(trial.trial_id, 1, {"loss": 1.0}, 1.0)])
     store.drop_sweep("digits")
     assert store.sweeps() == []
-    assert store.reports(sweep.sweep_id) == []
+    assert list(store.each_report(sweep.sweep_id)) == []
     with pytest.raises(StoreError, match="dropped"):
         store.sweep(sweep.sweep_id)
 

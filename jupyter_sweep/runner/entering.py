@@ -79,7 +79,7 @@ def _refuse_active(sweep: Sweep) -> None:
 
 def _all_waiting(store: Store, sweep: Sweep) -> list[Trial]:
     """Give the trials that wait for their results, in order of number."""
-    return [trial for trial in store.trials(sweep.sweep_id) if trial.state is TrialState.WAITING]
+    return store.trials(sweep.sweep_id, state=TrialState.WAITING)
 
 
 def _waiting(store: Store, sweep: Sweep, number: int) -> Trial:

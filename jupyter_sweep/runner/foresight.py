@@ -25,7 +25,7 @@ def coming(sweep: Sweep, trials: Sequence[Trial], n: int, *, runs: bool = False)
     runs
         Whether a driver has the sweep: its running trials are then under way, else they begin again.
     """
-    history = recalled(sweep, trials)
+    history = recalled(sweep, lambda: trials)
     if limits.excess_of_failures(sweep, history.tally):
         return []
     left = limits.configurations_left(sweep, history.tally, sum(t.repetition == 0 for t in history.waiting))

@@ -78,7 +78,6 @@ class Loop:
         seconds = sweep.budget.max_seconds
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._add(missing_repetitions(sweep, self.history))
-        self.history.forget_settled(sweep)
         if not self.history.configurations and sweep.canary:
             self._add_canary()
         excess = limits.excess_of_failures(sweep, self.history.tally)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class History:
 
     def group(self, trial: Trial) -> dict[int, Trial]:
         """Give the trials of the same configuration by repetition, with this one entered."""
-        name = self._name(trial)
+        name = self.configuration(trial)
         self.configurations += name not in self.groups
         group = self.groups.setdefault(name, {})
         group[trial.repetition] = trial
@@ -52,25 +52,26 @@ class History:
 
     def forget(self, sweep: Sweep, trial: Trial) -> None:
         """Let go of the configuration of a trial if nothing more is to be told of it."""
-        name = self._name(trial)
+        name = self.configuration(trial)
         if _is_settled(sweep, self.groups.get(name, {})):
             del self.groups[name]
 
-    def _name(self, trial: Trial) -> str:
+    def configuration(self, trial: Trial) -> str:
+        """Name the configuration of a trial, the same for all its repetitions."""
         return key(as_of_today(self.space, trial.params))
-
-    def forget_settled(self, sweep: Sweep) -> None:
-        """Let go of all such configurations."""
-        self.groups = {name: group for name, group in self.groups.items() if not _is_settled(sweep, group)}
 
 
 def rebuild(store: Store, sweep: Sweep) -> History:
     """Give the history of a sweep whose unfinished trials are all waiting (see `release_orphans`)."""
-    return recalled(sweep, store.trials(sweep.sweep_id), store.reports(sweep.sweep_id))
+    return recalled(sweep, lambda: store.each_trial(sweep.sweep_id), store.each_report(sweep.sweep_id))
 
 
-def recalled(sweep: Sweep, trials: Iterable[Trial], reports: Iterable[Report] = ()) -> History:
-    """Give the history that these trials and reports make; without the reports its pruner knows next to nothing."""
+def recalled(sweep: Sweep, trials: Callable[[], Iterable[Trial]], reports: Iterable[Report] = ()) -> History:
+    """Give the history that these trials and reports make; without the reports its pruner knows next to nothing.
+
+    The trials are gone through twice, so that a configuration can be let go of with the last trial of it: a driver
+    that has run ten thousand does not hold them all once more whenever somebody asks for ten others.
+    """
     history = History(
         space=sweep.space,
         proposer=new_proposer(sweep),
@@ -78,17 +79,20 @@ def recalled(sweep: Sweep, trials: Iterable[Trial], reports: Iterable[Report] = 
     )
     for report in reports:
         history.pruner.observe(report)
-    for trial in trials:
+    to_come = Counter(history.configuration(trial) for trial in trials() if trial.state is not TrialState.CANCELLED)
+    for trial in trials():
         if trial.is_final:
             note_final(history, trial)
         else:
             history.waiting.append(trial)
         if trial.state is TrialState.CANCELLED:  # that point may be proposed again
             history.cancelled[trial.fingerprint] = trial.folder
-        else:
-            history.group(trial)
-    for group in history.groups.values():
-        tell(history, sweep, group)
+            continue
+        group, name = history.group(trial), history.configuration(trial)
+        to_come[name] -= 1
+        if not to_come[name]:
+            tell(history, sweep, group)
+            history.forget(sweep, trial)
     return history
 
 
@@ -101,7 +105,7 @@ def new_proposer(sweep: Sweep) -> Any:
 def told(store: Store, sweep: Sweep) -> list[Trial]:
     """Give what a proposer must be told to go on from what the store holds."""
     groups: dict[str, dict[int, Trial]] = {}
-    for trial in store.trials(sweep.sweep_id):
+    for trial in store.each_trial(sweep.sweep_id):
         if trial.state is not TrialState.CANCELLED:
             groups.setdefault(key(as_of_today(sweep.space, trial.params)), {})[trial.repetition] = trial
     return [_standing_for(sweep, group) for group in groups.values()]
@@ -176,7 +180,7 @@ def missing_repetitions(sweep: Sweep, history: History) -> list[NewTrial]:
 
 def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
     """Put the trials of a dead driver back to waiting, after ending what is left of their processes."""
-    for trial in _running(store, sweep):
+    for trial in store.trials(sweep.sweep_id, state=TrialState.RUNNING):
         if trial.pid is not None:
             _end_leftover(trial.pid)
     return requeue_running(store, sweep, why="the driver ended while this attempt ran", at=at)
@@ -185,14 +189,10 @@ def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
 def requeue_running(store: Store, sweep: Sweep, *, why: str, at: float) -> int:
     """Put the trials that run back to waiting, without their fault; give how many."""
     with store.batch():
-        running = _running(store, sweep)
+        running = store.trials(sweep.sweep_id, state=TrialState.RUNNING)
         for trial in running:
             store.requeue(trial, reason="driver", error=why, at=at)
     return len(running)
-
-
-def _running(store: Store, sweep: Sweep) -> list[Trial]:
-    return [t for t in store.trials(sweep.sweep_id) if t.state is TrialState.RUNNING]
 
 
 def _end_leftover(pid: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import StoreError
+from .opening import refuse_foreign
 from .schema import MIGRATIONS
 from .sqlite import Store
 
@@ -65,7 +66,7 @@ class ReadingStore(Store):
         return sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=_BUSY_S, isolation_level=None)
 
     def _look(self, connection: sqlite3.Connection) -> None:
-        self._refuse_foreign(connection)
+        refuse_foreign(connection, self.path)
         version = connection.execute("pragma user_version").fetchone()[0]
         if version < len(MIGRATIONS):
             raise StoreError(

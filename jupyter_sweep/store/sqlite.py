@@ -1,4 +1,4 @@
-"""The store: one SQLite file that holds every sweep of a folder. The only door to sqlite3.
+"""The store: one SQLite file that holds every sweep of a folder. Nothing outside `store/` knows sqlite3.
 
 Laws. Only the driver that owns a sweep (or the kernel, with `--on inline`) writes its trials; everybody else writes
 definitions and requests. A final trial never changes: `finish_trial` and `requeue` touch unfinished rows only.
@@ -28,13 +28,14 @@ from ..definition import Sweep
 from ..errors import StoreError
 from ..space.codec import decode, encode
 from ..trial import FINAL_STATES, Params, Report, Trial, TrialState
-from . import folder
-from .schema import APPLICATION_ID, MIGRATIONS
+from . import folder, opening
 
 #: Pages of the write-ahead log (of 4 kB) before they go into the file while a sweep runs. That syncs the disk, and until it
 #: has, no trial makes a file on it: 0.3 s here. So seldom, and at rest.
 _LOG_PAGES = 8000
 _BUSY_S = 30.0
+#: Rows that are read at once where all of them are gone through one by one.
+_PAGE = 500
 _UNFINISHED = "state in ('waiting', 'running')"
 _TRIAL_COLUMNS = (
     "trial_id, sweep_id, number, params, state, reason, metrics, error, traceback, attempt, repetition, seed, "
@@ -82,7 +83,7 @@ class Store:
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
         with self._errors():
-            self._migrate()
+            opening.migrate(self._db)
 
     # -- connections and transactions -----------------------------------------------------------------------------
 
@@ -91,13 +92,13 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
-            self._refuse_foreign(connection)
+            opening.refuse_foreign(connection, self.path)
             on_network = folder.is_on_network(self.home)
             if on_network:
                 self.notice = (
                     f"{self.home} lies on a network file system: the store uses a rollback journal, which is slower."
                 )
-            _set_journal(connection, "delete" if on_network else "wal")
+            opening.set_journal(connection, "delete" if on_network else "wal", _BUSY_S)
             connection.execute(f"pragma synchronous={'full' if on_network else 'normal'}")
             connection.execute(f"pragma wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("pragma foreign_keys=on")
@@ -112,38 +113,6 @@ class Store:
             raise
         except sqlite3.DatabaseError as error:
             raise StoreError(f"The store {self.path} can't be used: {error}.{_hint(str(error))}") from error
-
-    def _refuse_foreign(self, db: sqlite3.Connection) -> None:
-        """Look at a file before anything is written to it, even the mode of its journal."""
-        empty = db.execute("select count(*) from sqlite_master").fetchone()[0] == 0  # first: another may just make it
-        identity = db.execute("pragma application_id").fetchone()[0]
-        version = db.execute("pragma user_version").fetchone()[0]
-        if not empty and identity != APPLICATION_ID:
-            raise StoreError(f"{self.path} is a database of another program. Move it away or set JUPYTER_SWEEP_HOME.")
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{self.path} was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)}). "
-                "Upgrade jupyter-sweep in this environment."
-            )
-
-    def _migrate(self) -> None:
-        db = self._db
-        version = db.execute("pragma user_version").fetchone()[0]
-        if version == len(MIGRATIONS):
-            return
-        try:
-            db.execute("begin immediate")
-            version = db.execute("pragma user_version").fetchone()[0]
-            for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-                for statement in statements:
-                    db.execute(statement)
-                db.execute(f"pragma user_version={number}")
-            db.execute(f"pragma application_id={APPLICATION_ID}")
-            db.execute("commit")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("rollback")
-            raise
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
@@ -379,10 +348,21 @@ class Store:
                     "update trials set fingerprint = ?, change = ? where trial_id = ?", (fingerprint, change, trial_id)
                 )
 
-    def trials(self, sweep_id: int, *, since: int = 0) -> list[Trial]:
-        """Give the trials of one version in order of number; with `since`, only those changed after that change."""
-        query = f"select {_TRIAL_COLUMNS} from trials where sweep_id = ? and change > ? order by number"
-        return [_trial(row) for row in self.read(query, sweep_id, since)]
+    def trials(self, sweep_id: int, *, since: int = 0, state: TrialState | None = None) -> list[Trial]:
+        """Give the trials of one version in order of number: those changed after the change `since`, in `state`."""
+        query = (
+            f"select {_TRIAL_COLUMNS} from trials where sweep_id = ? and change > ? and state glob ? order by number"
+        )
+        return [_trial(row) for row in self.read(query, sweep_id, since, "*" if state is None else state.value)]
+
+    def each_trial(self, sweep_id: int) -> Iterator[Trial]:
+        """Give the trials of one version one by one in order of number: all at once they would take 2 kB each."""
+        query = f"select {_TRIAL_COLUMNS} from trials where sweep_id = ? and number > ? order by number limit {_PAGE}"
+        last = -1
+        while rows := self.read(query, sweep_id, last):
+            for trial in map(_trial, rows):
+                last = trial.number
+                yield trial
 
     def trial(self, name: str, number: int) -> Trial | None:
         """Give one trial of a name by its number, whatever its version."""
@@ -408,13 +388,18 @@ class Store:
         )
         return int(self.read(query, sweep_id)[0][0])
 
-    def reports(self, sweep_id: int) -> list[Report]:
-        """Give all reports of one version in order of arrival."""
+    def each_report(self, sweep_id: int) -> Iterator[Report]:
+        """Give the reports of one version one by one in order of arrival."""
         query = (
-            "select r.trial_id, r.step, r.metrics, r.reported_at, r.attempt from reports r join trials t using (trial_id) "
-            "where t.sweep_id = ? order by r.report_id"
+            "select r.report_id, r.trial_id, r.step, r.metrics, r.reported_at, r.attempt from reports r "
+            "join trials t using (trial_id) where t.sweep_id = ? and r.report_id > ? order by r.report_id "
+            f"limit {_PAGE}"
         )
-        return [Report(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in self.read(query, sweep_id)]
+        last = 0
+        while rows := self.read(query, sweep_id, last):
+            for report_id, trial_id, step, metrics, reported_at, attempt in rows:
+                last = report_id
+                yield Report(trial_id, step, json.loads(metrics), reported_at, attempt)
 
     def change(self) -> int:
         """Give the number of the newest change."""
@@ -456,18 +441,6 @@ class Store:
                 f"update requests set handled_at = ?, answer = ? where request_id = ? or request_id in ({earlier})",
                 (time.time(), answer, request_id, request_id),
             )
-
-
-def _set_journal(db: sqlite3.Connection, mode: str) -> None:
-    """Set the journal's mode, waiting for others: of two that change it at once SQLite refuses one without a wait."""
-    limit = time.monotonic() + _BUSY_S
-    while db.execute("pragma journal_mode").fetchone()[0] != mode:
-        try:
-            db.execute(f"pragma journal_mode={mode}")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > limit:
-                raise
-            time.sleep(0.01)
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:
