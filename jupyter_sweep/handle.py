@@ -57,6 +57,10 @@ class Handle:
         """The definition as the store holds it now."""
         return self._store.sweep(self.sweep_id)
 
+    def definition_of(self, trial: Trial) -> Sweep:
+        """Give the definition of a trial's own version, which need not be the one that this handle shows."""
+        return self._store.sweep(trial.sweep_id)
+
     @property
     def name(self) -> str:
         return self.definition.name
@@ -268,7 +272,7 @@ class Handle:
             jobs = tuple(folder.read_job(self._store.home, s.job.file) if s else {} for s in (before, sweep))
             return why.why_sweep(sweep, self.trials(), before, (jobs[0], jobs[1]))
         trial = self.trial(number)
-        sweep = self._store.sweep(trial.sweep_id)
+        sweep = self.definition_of(trial)
         attempts = [a for a in looking.attempts(self._store, trial.sweep_id) if a.number == trial.number]
         reports = [r for r in self._store.each_report(trial.sweep_id) if r.trial_id == trial.trial_id]
         return why.why_trial(sweep, trial, attempts, reports, elastic.hold_up(self._store, sweep))

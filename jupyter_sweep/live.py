@@ -268,9 +268,9 @@ def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
 
 
 def nothing_left(handle: Handle) -> str:
-    """Say that a sweep is finished, where resuming it would run nothing; else ""."""
+    """Say that a sweep is finished, where resuming it would do nothing; else "". A tracker may have missed some of it."""
     sweep = handle.definition
-    if sweep.state != "finished" or not handle.ended or foresight.coming(sweep, handle.trials(), 1):
+    if sweep.state != "finished" or not handle.ended or sweep.log or foresight.coming(sweep, handle.trials(), 1):
         return ""
     return f"{sweep.name} is finished already{f': {sweep.message}' if sweep.message else '; -n +10 adds trials'}."
 

@@ -2,9 +2,9 @@
 
 The same code as in a trial compiles the body, puts the recorded values in the place of its ranges and seeds the
 generators, so that a metric of deterministic code comes out bit for bit. The body is that of the trial's own version,
-whatever the cell was changed to since. The namespace is the notebook's, not the
-captured copy: that is what makes it a tool for looking into a trial; the last sentence tells when the numbers differ.
-Numerical libraries get the trial's number of threads, because sums depend on how they are split.
+whatever the cell was changed to since. The namespace is the notebook's, not the captured copy: that is what makes it a
+tool for looking into a trial; the last sentence tells when the numbers differ. Numerical libraries get the trial's
+number of threads, because sums depend on how they are split.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> 
     to a folder that is removed afterwards: the trial's own artifacts stay as they are.
     """
     trial = handle.trial(number)
-    sweep = _definition(handle, trial)
+    sweep = handle.definition_of(trial)
     job = Job(str(home / ".data"), sweep.job.file)
     with tempfile.TemporaryDirectory(prefix="sweep-replay-") as folder:
         task = {"seed": trial.seed, "folder": folder, "stage_dir": str(home / ".stages")}
@@ -47,11 +47,6 @@ def replay(shell: InteractiveShell, handle: Handle, number: int, home: Path) -> 
             _forget(shell.user_ns, job.targets, [str(c["name"]) for c in sweep.job.captures])
             metrics = _run(shell, sweep, job, trial, context)
     return _compared(sweep.name, trial, metrics)
-
-
-def _definition(handle: Handle, trial: Trial) -> Sweep:
-    """Give the definition of the version that a trial is of, which need not be the one that the handle shows."""
-    return next(version.definition for version in handle.versions if version.sweep_id == trial.sweep_id)
 
 
 def _run(shell: InteractiveShell, sweep: Sweep, job: Job, trial: Trial, context: Context) -> Metrics:

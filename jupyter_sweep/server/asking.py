@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .. import live
 from ..errors import SweepError
 from ..handle import Handle
 from ..runner import again, entering, launch
@@ -75,6 +76,8 @@ def _resume(store: Store, handle: Handle, body: dict[str, Any]) -> str:
     sweep = handle.definition
     if sweep.state == "running" and handle.owner is not None:
         raise Refused(409, f"{sweep.name} runs already.")
+    if over := live.nothing_left(handle):
+        raise Refused(409, over)
     launch.begin_as_before(store, sweep)
     return f"{sweep.name} goes on."
 

@@ -78,6 +78,8 @@ def test_a_sweep_is_paused_and_resumed(server: Server, begun: Begun) -> None:
     assert asked(server, begun, "resume")["message"] == f"{begun.name} goes on."
     wait_for(lambda: begun.handle.state == "finished")
     assert begun.handle.counts == {"completed": 6}
+    answer = server.post(begun.name, begun.store, verb="resume")
+    assert (answer.status, answer.data["message"].partition(";")[0]) == (409, f"{begun.name} is finished already")
 
 
 def test_a_sweep_is_stopped(server: Server, begun: Begun) -> None:
