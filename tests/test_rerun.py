@@ -17,7 +17,8 @@ from waiting import wait_for
 
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.live import sweep
-from jupyter_sweep.store.sqlite import Store
+from jupyter_sweep.space.fingerprint import fingerprint
+from jupyter_sweep.store.sqlite import NewTrial, Store
 
 #: Every trial that really runs leaves one byte in a file.
 RAN = 'with open("ran-{name}", "a") as file:\n    file.write(".")\n'
@@ -252,6 +253,19 @@ def test_a_parameter_added_or_removed_with_the_code_ignored_loses_nothing(kernel
     assert (again.state, again.version, ran(name)) == ("finished", 1, 4)
     assert rows(kernel.sweep(f"{line} --code ignore --repeat 2", body))[:4] == four
     assert ran(name) == 6
+
+
+def test_a_trial_that_waits_since_before_a_parameter_was_added_runs_at_its_default(kernel: Kernel) -> None:
+    line = "kept --min loss --algo random --jobs 1"
+    handle = kernel.sweep(f"{line} -n 2", "k = randint(1, 99)\nloss = k\n")
+    store = Store(handle.folder.parent)
+    point = {"k": 100}
+    mark = fingerprint(handle.definition.space, point, 0, handle.definition.job.fingerprint)
+    (waiting,) = store.add_trials(handle.definition, [NewTrial(point, mark)])
+    grown = kernel.sweep(f"{line} -n 3 --code ignore", "k = randint(1, 99)\nj = choice(5, 6)\nloss = k + j\n")
+    ended = grown.trial(waiting.number)
+    assert (ended.state, ended.metrics) == ("completed", {"loss": 105.0})
+    assert json.loads((store.home / ended.folder / "params.json").read_text()) == {"k": 100, "j": 5}
 
 
 def test_a_meta_parameter_varies_but_makes_no_new_trial(kernel: Kernel) -> None:

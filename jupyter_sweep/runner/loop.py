@@ -18,6 +18,7 @@ from ..definition import Sweep
 from ..errors import SweepError, count
 from ..executors.base import Event, Executor, Finished, Lost, Reported, Started, Task
 from ..space.codec import encode, flat
+from ..space.fingerprint import as_of_today
 from ..store import folder
 from ..store.sqlite import NewTrial, Store
 from ..trial import Report, Trial, TrialState
@@ -313,7 +314,8 @@ class Loop:
 
     def _task(self, trial: Trial) -> Task:
         path = folder.make_trial_folder(self.store.home, trial.folder)
-        folder.write_json(path / "params.json", flat(trial.params))
+        params = as_of_today(self.sweep.space, trial.params)  # it may wait since before a parameter was added
+        folder.write_json(path / "params.json", flat(params))
         cancelled = self.history.cancelled.pop(trial.fingerprint, None)
         if cancelled is not None:
             folder.hand_over_checkpoint(self.store.home, cancelled, trial.folder)
@@ -328,7 +330,7 @@ class Loop:
                 "data": str(self.store.home / folder.DATA),
                 "job": self.sweep.job.file,
                 "launch": self.launch,
-                "params": encode(trial.params),
+                "params": encode(params),
                 "seed": trial.seed,
                 "repetition": trial.repetition,
                 "folder": str(path),
