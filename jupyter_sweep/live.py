@@ -268,7 +268,7 @@ def sweeps(where: str | os.PathLike[str] | None = None) -> list[Handle]:
 
 
 def nothing_left(handle: Handle) -> str:
-    """Say that a sweep is finished, where resuming it would do nothing; else "". A tracker may still lack some of it."""
+    """Say that a sweep is finished, where resuming it would do nothing; else "". Trackers may still lack some of it."""
     sweep = handle.definition
     if sweep.state != "finished" or not handle.ended or sweep.log or foresight.coming(sweep, handle.trials(), 1):
         return ""
