@@ -285,7 +285,8 @@ def test_options_that_exclude_each_other_are_refused_both_by_name(line: str) -> 
     [
         "-n 0", "-n -3", "-n +0", "-n 2.5", "-n many", "-n ++3", "--trials", "-n 3 --trials 4", "--jobs 0", "--cpus 0",
         "--retry -1", "--repeat 0", "--seed -1", "--seed x", "--max-failures -1", "--code adopt", "-o 2x", "-o for",
-        "--ignore a-b", "--note ''", "--tag ''", "--grid=3", "--bg --bg", "--min loss", "--max loss", "a=1 a=2", "b=",
+        "--ignore a-b", "--note ''", "--tag ''", "--grid=3", "--bg --bg", "--min loss", "--max loss", "--max 3",
+        "--min -1.5e3", "a=1 a=2", "b=",
         "--algo tpe(3)", "--algo tpe(n=", "--algo tpe(n_startup=x)", "--stop asha:3", "--algo (x)", "a b", "2digits",
         "-k 3", "--", "lr = 3", "digits! ", "'open", "x\\",
     ],

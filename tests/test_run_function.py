@@ -269,6 +269,7 @@ def test_a_failure_shows_the_lines_of_the_user_and_none_of_ours(folder: Path, wh
     [
         (bowl, SPACE, {}, ["min"]),
         (bowl, SPACE, {"min": "loss", "n": 0, "algo": "typo", "timeout": "soon"}, ["n=", "typo", "timeout"]),
+        (bowl, SPACE, {"max": 3}, ["max=", "the name of a metric", "the number 3"]),
         (bowl, SPACE, {"min": "loss", "timout": 3}, ["timout", "timeout"]),
         (bowl, SPACE, {"min": "loss", "grid": True}, ["x", "step="]),
         (bowl, SPACE, {"min": "loss", "on": "inline", "jobs": 2, "timeout": 3}, ["jobs", "timeout"]),

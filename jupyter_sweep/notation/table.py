@@ -107,6 +107,13 @@ def filled(text: str) -> str:
     return text
 
 
+def metric(text: str) -> str:
+    """Give the name of a metric; a number alone is no name but somebody's idea of a value to reach."""
+    if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text.strip(), re.IGNORECASE):
+        raise SweepError(f"wants the name of a metric such as loss, got the number {text}")
+    return filled(text)
+
+
 def identifier(text: str) -> str:
     """Give a name that Python can assign to."""
     if not text.isidentifier() or keyword.iskeyword(text):
@@ -164,8 +171,8 @@ WHAT, HOW_MANY, HOW, WHERE, ONE, FAILURES, IDENTITY, OUTCOME = (
 )
 
 OPTIONS: tuple[Option, ...] = (
-    Option("min", "METRIC", "Make METRIC small. Several targets give a Pareto set.", WHAT, filled, several=True),
-    Option("max", "METRIC", "Make METRIC large. Nothing is guessed: one of --min and --max is needed.", WHAT, filled,
+    Option("min", "METRIC", "Make METRIC small. Several targets give a Pareto set.", WHAT, metric, several=True),
+    Option("max", "METRIC", "Make METRIC large. Nothing is guessed: one of --min and --max is needed.", WHAT, metric,
            several=True),
     Option("trials", "N", "So many final trials in all (default 20); +N: so many more than there are. With --repeat, so"
            " many configurations.", HOW_MANY, trials, short="n"),
