@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import html.parser
 import math
 import re
@@ -197,6 +198,16 @@ def test_the_text_tells_the_state_the_counts_the_best_and_the_failures(hostile: 
     assert text.counts(snapshot) in block
     assert f"trial {snapshot['best']['number']}: lr=" in block
     assert "failed: " in block
+
+
+def test_further_targets_stand_beside_the_first_in_the_text_and_the_page() -> None:
+    snapshot = FakeSweep(done=60, targets=2).snapshot()
+    best = snapshot["best"]
+    told = f"trial {best['number']}, ms {best['metrics']['ms']:.4g}"
+    assert f" {told}: lr=" in text.static_text(snapshot)
+    assert told in html.unescape(static.static_html(snapshot))
+    head = next(line.split() for line in text.static_text(snapshot).split("\n") if line.split()[:1] == ["trial"])
+    assert head[:4] == ["trial", "state", "acc", "ms"]
 
 
 def test_nan_and_missing_values_rank_last_and_completed_rows_before_others() -> None:

@@ -139,7 +139,7 @@ def _best_block(snapshot: Mapping[str, Any]) -> str:
     return (
         f'<div><div style="{_DIM}">{_escape(text.goal(snapshot))}</div>'
         f'<div><b style="font-size:22px">{text.trim(text.number(best["value"], 6))}</b> '
-        f'<span style="{_DIM}">trial {best["number"]}</span></div>'
+        f'<span style="{_DIM}">{_escape(text.whose(best, snapshot))}</span></div>'
         f'<div style="{_DIM}">{_escape(baseline)}</div>'
         f'<table style="border:none;margin:6px 0">{table}</table></div>'
     )

@@ -133,6 +133,12 @@ def goal(snapshot: Mapping[str, Any]) -> str:
     return f"{'highest' if first['direction'] == 'maximize' else 'lowest'} {first['metric']}"
 
 
+def whose(best: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str:
+    """Give "trial 4", or "trial 4, size 3.2" where there are further targets."""
+    further = [o["metric"] for o in snapshot["sweep"]["objectives"][1:] if o["metric"] in best["metrics"]]
+    return ", ".join([f"trial {best['number']}", *(f"{m} {trim(number(best['metrics'][m]))}" for m in further)])
+
+
 def ranked(snapshot: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Give the rows best first: completed ones by the first objective, then the others by number."""
     first = objective(snapshot)
@@ -192,18 +198,20 @@ def static_text(snapshot: Mapping[str, Any], top: int = 10) -> str:
 def _best_line(snapshot: Mapping[str, Any]) -> str:
     best = snapshot["best"]
     params = ", ".join(f"{clean(k, 40)}={clean(value(v), 40)}" for k, v in best["params"].items())
-    return f"{clean(goal(snapshot))} {trim(number(best['value'], 6))}, trial {best['number']}: {params}"
+    return f"{clean(goal(snapshot))} {trim(number(best['value'], 6))}, {clean(whose(best, snapshot))}: {params}"
 
 
 def _table(snapshot: Mapping[str, Any], top: int) -> list[str]:
     rows = ranked(snapshot)
     if not rows:
         return []
-    metric, params = objective(snapshot)["metric"], snapshot["columns"]["params"][: _COLUMNS - 3]
-    cells = [["trial", "state", clean(metric, _CELL), *(clean(p, _CELL) for p in params)]]
+    metrics = [o["metric"] for o in snapshot["sweep"]["objectives"]][: _COLUMNS - 3]
+    params = snapshot["columns"]["params"][: _COLUMNS - 2 - len(metrics)]
+    cells = [["trial", "state", *(clean(name, _CELL) for name in (*metrics, *params))]]
     for row in rows[:top]:
         values = [value(row["params"][p]) if p in row["params"] else "" for p in params]
-        shown = [row["state"], number(row["metrics"].get(metric)), *(clean(v, _CELL) for v in values)]
+        measured = [number(row["metrics"].get(metric)) for metric in metrics]
+        shown = [row["state"], *measured, *(clean(v, _CELL) for v in values)]
         cells.append([str(row["number"]), *shown])
     more = [f"... and {len(rows) - top} more rows"] if len(rows) > top else []
     return ["", *_aligned(cells), *more]

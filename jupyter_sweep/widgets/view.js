@@ -100,7 +100,7 @@ class View {
       if (row) this.table.show(row);
     };
     this.value.title = "Show this trial";
-    this.who = value.appendChild(make("span", "dim"));
+    this.who = value.appendChild(bdi("dim", ""));
     this.baseline = card.appendChild(make("div", "dim baseline"));
     this.params = card.appendChild(make("dl", "params"));
     this.plots = new Plots(this.store, main.appendChild(make("div", "plots")), {
@@ -287,7 +287,7 @@ class View {
     say(this.goal, `${this.store.ended ? "best" : "best so far"}: ${sign > 0 ? "highest" : "lowest"} ${goal.metric}`);
     say(this.value, best ? trim(number(best.value, 6)) : "–");
     this.value.disabled = !best;
-    say(this.who, best ? `trial ${best.number}` : "no completed trial yet");
+    say(this.who, best ? this.whose(best, sweep.objectives.slice(1)) : "no completed trial yet");
     const gain = best && baseline ? sign * (best.value - baseline.value) : 0;
     const better = gain > 0 ? `, best is ${trim(number(gain))} better` : best ? ", not beaten" : "";
     say(this.baseline, baseline ? `baseline ${trim(number(baseline.value))} (trial ${baseline.number})${better}` : "");
@@ -302,6 +302,15 @@ class View {
         return [left, right];
       }),
     );
+  }
+
+  // "trial 4", or "trial 4, size 3.2" where there are further targets.
+  whose({ number: n }, further) {
+    const { metrics } = this.store.head.columns,
+      row = this.store.rows.get(n);
+    const values = further.map((o) => [o.metric, row?.metrics[metrics.indexOf(o.metric)]]);
+    const told = values.filter(([, value]) => Number.isFinite(value));
+    return [`trial ${n}`, ...told.map(([metric, value]) => `${metric} ${trim(number(value))}`)].join(", ");
   }
 
   draw_foot({ sweep }) {

@@ -5,6 +5,7 @@ The widget of the kernel is what is shown: our labextension would draw the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,10 @@ def drag(page: Page, chart: str, start: tuple[float, float], end: tuple[float, f
     page.mouse.down()
     page.mouse.move(c, d, steps=5)
     page.mouse.up()
+
+
+def test_the_other_targets_of_the_best_trial_stand_beside_it(page: Page) -> None:
+    assert re.fullmatch(r"trial \d+, ms \d+\.?\d*", page.inner_text(".sweep-view .value .dim"))
 
 
 def test_every_tab_draws_its_plot(page: Page) -> None:
