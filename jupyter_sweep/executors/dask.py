@@ -191,10 +191,9 @@ class DaskExecutor:
             if not flight.worker:
                 self._forget(ticket)
                 self._queue.put(Finished(trial_id, why, at=time.time()))
-            nothing_left = not flight.batch.began and not any(t in self._flights for t in flight.batch.tickets)
+            idle = self._idle([flight.batch])
         self._client.loop.add_callback(self._send_stop, {ticket: why}, [flight.address] if flight.worker else None)
-        if nothing_left and flight.batch.future is not None:
-            self._client.loop.add_callback(self._cancel, flight.batch.future)
+        self._client.loop.add_callback(self._cancel, idle)
 
     def recall(self, trial_ids: Iterable[int]) -> None:
         """Have trials come back that have not begun, as cancelled; those that have go on."""
@@ -221,11 +220,19 @@ class DaskExecutor:
         begun = {ticket for answer in answers for ticket in answer}
         with self._lock:
             back = [t for t in tickets if t not in begun and t in self._flights and not self._flights[t].worker]
-            batches = {id(b): b for b in (self._flights[t].batch for t in back)}
+            batches = self._batches_of(back)
             for ticket in back:
                 self._give_back(ticket)
-            idle = [b for b in batches.values() if not b.began and not any(t in self._flights for t in b.tickets)]
-        await self._client.cancel([b.future for b in idle if b.future is not None])
+            idle = self._idle(batches)
+        await self._cancel(idle)
+
+    def _batches_of(self, tickets: Iterable[str]) -> list[Batch]:
+        return list({batch.key: batch for batch in (self._flights[ticket].batch for ticket in tickets)}.values())
+
+    def _idle(self, batches: Iterable[Batch]) -> list[Any]:
+        """Give the tasks of batches that have not begun and that nobody waits for any more; under the lock."""
+        left = [b for b in batches if not b.began and not any(ticket in self._flights for ticket in b.tickets)]
+        return [batch.future for batch in left if batch.future is not None]
 
     def _give_back(self, ticket: str) -> None:
         trial_id = self._flights[ticket].trial_id
@@ -237,17 +244,15 @@ class DaskExecutor:
         ids = {*trial_ids}
         with self._lock:
             tickets = [self._tickets[i] for i in ids if i in self._tickets]
-            batches = {flight.batch.key: flight.batch for flight in map(self._flights.__getitem__, tickets)}
+            batches = self._batches_of(tickets)
             for ticket in tickets:
                 self._forget(ticket)
             with self._queue.mutex:
                 self._queue.queue = deque(event for event in self._queue.queue if event.trial_id not in ids)
-            idle = [b for b in batches.values() if not b.began and not any(t in self._flights for t in b.tickets)]
+            idle = self._idle(batches)
         if tickets:
             self._client.loop.add_callback(self._send_stop, dict.fromkeys(tickets, "cancelled"), None)
-        for batch in idle:
-            if batch.future is not None:
-                self._client.loop.add_callback(self._cancel, batch.future)
+            self._client.loop.add_callback(self._cancel, idle)
 
     def scale(self, n: int) -> None:
         """Change the number of slots. What runs on those that go runs on to its end."""
@@ -306,8 +311,9 @@ class DaskExecutor:
     def _call_worker(self, *args: Any) -> Any:
         return remote.call(self._client, self._remote.parcel, self._topic, *args)
 
-    async def _cancel(self, future: Any) -> None:
-        await self._client.cancel([future])
+    async def _cancel(self, futures: Sequence[Any]) -> None:
+        if futures:
+            await self._client.cancel(futures)
 
     async def _send_stop(self, flags: dict[str, str], workers: list[str] | None) -> None:
         await self._client.run(self._remote.stop, self._topic, flags, workers=workers, on_error="ignore")
@@ -362,7 +368,7 @@ class DaskExecutor:
                 for event in told or [self._doubts.loss(flight.trial_id, flight.address, why, time.time())]:
                     self._queue.put(event)
         if batch.future is not None:
-            self._client.loop.add_callback(self._cancel, batch.future)
+            self._client.loop.add_callback(self._cancel, [batch.future])
 
     def _stop_strays(self, tickets: Sequence[str], address: str) -> None:
         """End trials that nobody waits for any more."""
