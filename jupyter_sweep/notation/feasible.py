@@ -13,10 +13,9 @@ from collections.abc import Iterable, Sequence
 from ..errors import Mistake, SweepError
 from ..space.condition import Constraint
 from ..space.parameter import Parameter
-from ..space.space import Space
+from ..space.space import MAX_DRAWS, Space
 from ..trial import Params
 
-_DRAWS = 1000
 #: Configurations that are walked at most, in 0.3 s.
 _WALKED = 50_000
 
@@ -29,7 +28,7 @@ def refusals(space: Space, seed: int) -> list[Mistake]:
         if space.allows(space.defaults()):
             return []
         rng = random.Random(seed)
-        drawn = [space.complete(lambda parameter: parameter.sample(rng)) for _ in range(_DRAWS)]
+        drawn = [space.complete(lambda parameter: parameter.sample(rng)) for _ in range(MAX_DRAWS)]
         if any(space.allows(params) for params in drawn) or _may_be_on_grid(space):
             return []
     except SweepError:  # it can't be evaluated for some values: which ones the run will say, if it meets them
@@ -67,7 +66,7 @@ def _holds(space: Space, constraint: Constraint, params: Params) -> bool:
 
 def _mistake(space: Space, constraints: Sequence[Constraint]) -> Mistake:
     laws = " and ".join(f"require({constraint})" for constraint in constraints)
-    holds = f"{'holds' if len(constraints) == 1 else 'hold together'} for none of {_DRAWS} configurations"
+    holds = f"{'holds' if len(constraints) == 1 else 'hold together'} for none of {MAX_DRAWS} configurations"
     return Mistake(
         f"{laws} {holds} drawn from {_ranges(space, constraints)}",
         line=constraints[0].line or 1,

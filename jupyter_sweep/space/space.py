@@ -23,7 +23,7 @@ from .parameter import Parameter
 
 Params = dict[str, Any]
 
-_MAX_DRAWS = 1000  # tries until a draw meets the constraints
+MAX_DRAWS = 1000  # tries until a draw meets the constraints
 _MAX_COUNT = 1_000_000  # configurations that `size` counts
 
 
@@ -199,13 +199,13 @@ class Space:
         SweepError
             When none of 1000 draws is allowed.
         """
-        for _ in range(_MAX_DRAWS):
+        for _ in range(MAX_DRAWS):
             params = self.complete(lambda parameter: parameter.sample(rng))
             if self.allows(params):
                 return params
         laws = " and ".join(f"require({c})" for c in self.constraints)
         raise SweepError(
-            f"none of {_MAX_DRAWS} random configurations meets {laws}. "
+            f"none of {MAX_DRAWS} random configurations meets {laws}. "
             f"Relax the constraint or narrow the ranges to where it holds."
         )
 
