@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -125,3 +127,18 @@ def test_every_link_of_the_readme_to_a_file_leads_to_one() -> None:
 
 def test_the_entry_point_groups_of_the_readme_are_those_that_are_read() -> None:
     assert set(re.findall(r"`jupyter_sweep\.(\w+)s`", README)) >= set(plugins.BUILT_IN)
+
+
+def with_examples() -> list[str]:
+    """Give the modules whose docstrings show a session."""
+    found = [path for path in (ROOT / "jupyter_sweep").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")]
+    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found)
+
+
+@pytest.mark.parametrize("name", with_examples())
+def test_the_examples_of_docstrings_give_what_they_show(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.failed == 0

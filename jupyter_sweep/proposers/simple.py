@@ -17,6 +17,7 @@ from ..plugins import refuse_unknown
 from ..space.space import Space
 from ..trial import Objective, Params, Trial
 from .base import Proposal, Unseen, identity, walk
+from .marks import Marks
 
 
 class FixedSequence:
@@ -29,7 +30,7 @@ class FixedSequence:
         refuse_unknown(self, "--algo", unknown)
         self._space = space
         self._seed = seed
-        self._known: set[bytes] = set()
+        self._known = Marks()
         self._sequence = enumerate(self._configurations())
         self._ahead: tuple[bytes, Proposal] | None = None
 
@@ -66,7 +67,7 @@ class Random(FixedSequence):
     name: ClassVar[str] = "random"
 
     def _configurations(self) -> Iterator[tuple[bytes, Params]]:
-        rng, unseen, given = random.Random(self._seed), Unseen(self._space), set[bytes]()
+        rng, unseen, given = random.Random(self._seed), Unseen(self._space), Marks()
         while (found := unseen.find(given, lambda: self._space.sample(rng))) is not None:
             given.add(found[0])
             yield found
@@ -105,7 +106,7 @@ class Sobol(FixedSequence):
     name: ClassVar[str] = "sobol"
 
     def _configurations(self) -> Iterator[tuple[bytes, Params]]:
-        unseen, given = Unseen(self._space), set[bytes]()
+        unseen, given = Unseen(self._space), Marks()
         drawn = self._allowed()
         while (found := unseen.find(given, lambda: next(drawn))) is not None:
             given.add(found[0])

@@ -34,6 +34,8 @@ from . import folder, opening
 #: has, no trial makes a file on it: 0.3 s here. So seldom, and at rest.
 _LOG_PAGES = 8000
 _BUSY_S = 30.0
+#: What each connection keeps of the file in memory. A driver has several; the system's own cache serves them all.
+_CACHE_KB = 400
 #: Rows that are read at once where all of them are gone through one by one.
 _PAGE = 500
 _UNFINISHED = "state in ('waiting', 'running')"
@@ -101,6 +103,7 @@ class Store:
             opening.set_journal(connection, "delete" if on_network else "wal", _BUSY_S)
             connection.execute(f"pragma synchronous={'full' if on_network else 'normal'}")
             connection.execute(f"pragma wal_autocheckpoint={_LOG_PAGES}")
+            connection.execute(f"pragma cache_size=-{_CACHE_KB}")
             connection.execute("pragma foreign_keys=on")
             self._local.connection = connection
         return connection
