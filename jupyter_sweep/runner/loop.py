@@ -137,7 +137,7 @@ class Loop:
             self.history.waiting.append(trial)
             self._unfinished += trial.repetition == 0
             return []
-        if ended.state is TrialState.FAILED and not self.ending and not _names_no_metric(event):
+        if ended.state is TrialState.FAILED and self._may_follow(event) and not _names_no_metric(event):
             earlier = [reason for _, reason, _, _ in self.store.attempts(trial.trial_id)]
             reason = "walltime" if self._got_on(trial, event) else ended.reason
             if limits.may_retry(self.sweep, reason, earlier):
@@ -150,6 +150,14 @@ class Loop:
         folder.write_numbers(self._folder(ended) / "metrics.json", ended.metrics)
         self.store.finish_trial(ended)
         return [lambda: self._learn(ended, event)]
+
+    def _may_follow(self, event: Finished | Lost) -> bool:
+        """Tell whether another attempt would be wanted, be it when the sweep is resumed.
+
+        In an interrupted sweep what runs goes on for as long as it takes, hours perhaps, and its worker may go
+        meanwhile; and whatever ends a sweep, a worker's death is no result of the trial.
+        """
+        return self.ending in ("", "interrupted") or isinstance(event, Lost)
 
     def _got_on(self, trial: Trial, event: Finished | Lost) -> bool:
         """Tell whether an attempt that had to end kept a state for the next one to go on from."""
