@@ -14,8 +14,12 @@ import pytest
 from made_trials import make_sweep
 
 from jupyter_sweep import Int
-from jupyter_sweep.executors.base import Event, Finished, Lost, Started, Task
+from jupyter_sweep.executors.base import Event, Finished, Lost, SchedulerGone, Started, Task
+from jupyter_sweep.runner import beside
+from jupyter_sweep.runner.driver import Driver
 from jupyter_sweep.runner.loop import Loop
+from jupyter_sweep.runner.outage import outlast
+from jupyter_sweep.store import leases
 from jupyter_sweep.store.sqlite import Store
 
 
@@ -69,3 +73,46 @@ def test_a_trial_lost_with_its_worker_while_the_sweep_is_interrupted_waits_for_i
     assert store.sweep(loop.sweep.sweep_id).state == "interrupted"
     assert store.counts(loop.sweep.sweep_id) == {"waiting": 1, "completed": 1}
     assert [reason for _, reason, _, _ in store.attempts(first)] == ["lost"]
+
+
+def outlasted(store: Store, loop: Loop, made: MadeUp, *, may_return: bool) -> Any:
+    """Have the scheduler of a driver go; give the driver, with the loops that it has then."""
+    driver_id = leases.register(store, "made-up")
+    assert driver_id is not None
+    assert leases.claim(store, loop.sweep.sweep_id, driver_id)
+    driver: Any = Driver(store, driver_id, "made-up", made)  # type: ignore[arg-type]
+    driver.loops[loop.sweep.sweep_id] = loop
+    outlast(driver, SchedulerGone("tcp://made:1", may_return=may_return), lambda: MadeUp())  # type: ignore[arg-type]
+    return driver
+
+
+@pytest.mark.parametrize(("verb", "state"), [("pause", "paused"), ("interrupt", "interrupted"), ("stop", "stopped")])
+def test_a_sweep_that_is_held_does_not_begin_again_with_the_next_scheduler(store: Store, verb: str, state: str) -> None:
+    made = MadeUp()
+    loop = running(store, made)
+    loop.obey(verb)
+    driver = outlasted(store, loop, made, may_return=True)
+    assert (made.closed, driver.loops) == (True, {})
+    assert store.sweep(loop.sweep.sweep_id).state == state
+    assert store.counts(loop.sweep.sweep_id) == {"waiting": 2}
+    assert leases.owner(store, loop.sweep.sweep_id) is None
+
+
+def test_a_sweep_that_nobody_held_goes_on_with_the_next_scheduler(store: Store) -> None:
+    made = MadeUp()
+    loop = running(store, made)
+    driver = outlasted(store, loop, made, may_return=True)
+    assert list(driver.loops) == [loop.sweep.sweep_id]
+    assert store.sweep(loop.sweep.sweep_id).state == "running"
+
+
+def test_who_asked_to_be_told_hears_that_a_sweep_ended_with_its_scheduler(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(beside, "notify", lambda store, sweep, launched: told.append(sweep.name))
+    made = MadeUp()
+    loop = running(store, made)
+    outlasted(store, loop, made, may_return=False)
+    assert store.sweep(loop.sweep.sweep_id).state == "failed"
+    assert told == [loop.sweep.name]
