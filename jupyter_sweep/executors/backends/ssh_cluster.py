@@ -102,27 +102,35 @@ class Cluster(Queued, Mortal):
     async def _address_for(self, local: str) -> str:
         """Give the scheduler's address at one of this machine's, the one by which a host was reached."""
         if local not in self._addresses:
-            protocol = "tls" if self._options["tls"] else "tcp"
             self._addresses[local] = ""
-            if self._scheduler is None:
-                self._scheduler = load_distributed().Scheduler(
-                    host=local,
-                    protocol=protocol,
-                    security=self._security,
-                    dashboard_address="127.0.0.1:0",  # the default binds all interfaces
-                )
-                await self._scheduler
-            else:
-                await self._scheduler.listen(
-                    f"{protocol}://[{local}]:0" if ":" in local else f"{protocol}://{local}:0",
-                    allow_offload=False,
-                    handshake_overrides={"pickle-protocol": 4, "compression": None},
-                    **self._security.get_listen_args("scheduler"),
-                )
-            self._addresses[local] = self._scheduler.listeners[-1].contact_address
-        while not self._addresses[local]:  # another host is just having it bound
+            try:
+                self._addresses[local] = await self._bound(local)
+            except BaseException:
+                del self._addresses[local]  # whoever needs it next tries again, and doesn't wait for us
+                raise
+        while not self._addresses.get(local, "-"):  # another host is just having it bound
             await asyncio.sleep(0.01)
-        return self._addresses[local]
+        return self._addresses.get(local) or await self._address_for(local)
+
+    async def _bound(self, local: str) -> str:
+        """Have the scheduler listen at one of this machine's addresses, too; give its own there."""
+        protocol = "tls" if self._options["tls"] else "tcp"
+        if self._scheduler is None:
+            self._scheduler = load_distributed().Scheduler(
+                host=local,
+                protocol=protocol,
+                security=self._security,
+                dashboard_address="127.0.0.1:0",  # the default binds all interfaces
+            )
+            await self._scheduler
+        else:
+            await self._scheduler.listen(
+                f"{protocol}://[{local}]:0" if ":" in local else f"{protocol}://{local}:0",
+                allow_offload=False,
+                handshake_overrides={"pickle-protocol": 4, "compression": None},
+                **self._security.get_listen_args("scheduler"),
+            )
+        return str(self._scheduler.listeners[-1].contact_address)
 
     def _secrets(self) -> dict[str, Any]:
         """Give what a worker makes its `Security` from: certificate and key that exist in memory only."""

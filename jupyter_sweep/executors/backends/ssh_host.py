@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -105,7 +106,8 @@ class Host:
         workers = _workers(self.slots)
         source = Path(ssh_agent.__file__).read_text(encoding="utf-8")
         own = {"name": self.name, "generation": self._generation, "host": self.link.there, "workers": workers}
-        self.link.begin({**common, **own, "token": self._token, "silence_s": SILENCE_S, "source": source})
+        with contextlib.suppress(OSError):  # broken since it was reached: `over` says so below
+            self.link.begin({**common, **own, "token": self._token, "silence_s": SILENCE_S, "source": source})
         limit = time.monotonic() + _START_S
         pinged = time.monotonic()
         while sum(self.is_mine(name, now=True) for name in names()) < len(workers):
@@ -156,11 +158,19 @@ class Host:
                 return
             await asyncio.sleep(wait_s)
             self._failures += 1
-            await again()
+            await self._tried(again)
             if self.problem is None:
                 log.warning("%s is back", self.name)
             elif self._failures == 1 or not self.problem.passing:
                 log.warning("%s: %s. %s", self.name, self.problem.verdict, self.problem.advice)
+
+    async def _tried(self, again: Callable[[], Awaitable[None]]) -> None:
+        """Try once. Whatever comes of it, a connection that breaks at any word for one, this host is looked after."""
+        try:
+            await again()
+        except Exception as error:
+            log.warning("%s can't be taken back now", self.name, exc_info=True)
+            self.problem = Unusable(str(error) or type(error).__name__, passing=True)
 
     async def _watch(self) -> None:
         """Keep the host's agent alive until it ends or the connection breaks."""

@@ -55,8 +55,8 @@ class Link:
 
     async def greet(self, script: str) -> None:
         """Run the script and wait for the host to present itself."""
-        self._process.stdin.write(ssh_script.encoded(script))
         try:
+            self._process.stdin.write(ssh_script.encoded(script))
             await asyncio.wait_for(self._find_hello(), _HELLO_S)
         except asyncio.TimeoutError:
             raise Unusable(f"silent for {_HELLO_S:.0f} s", f"its shell or prescript hangs{self.said()}") from None
