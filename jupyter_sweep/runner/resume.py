@@ -7,10 +7,11 @@ not been.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,15 @@ from ..definition import Sweep
 from ..space.codec import key
 from ..space.fingerprint import as_of_today, fingerprint, seed_for
 from ..space.space import Space
+from ..store import leases
 from ..store.sqlite import NewTrial, Store
 from ..trial import Metrics, Params, Report, Trial, TrialState
 from .limits import Tally
+
+#: How the labels of workers begin whose trials are processes of this host.
+_HERE = ("local", "threads", leases.HOST)
+#: In the command line of every driver.
+_DRIVER = b"jupyter_sweep.runner.driver"
 
 
 @dataclass
@@ -181,7 +188,7 @@ def missing_repetitions(sweep: Sweep, history: History) -> list[NewTrial]:
 def release_orphans(store: Store, sweep: Sweep, *, at: float) -> int:
     """Put the trials of a dead driver back to waiting, after ending what is left of their processes."""
     for trial in store.trials(sweep.sweep_id, state=TrialState.RUNNING):
-        if trial.pid is not None:
+        if trial.pid is not None and trial.worker.partition("/")[0] in _HERE:  # elsewhere it is another's number
             _end_leftover(trial.pid)
     return requeue_running(store, sweep, why="the driver ended while this attempt ran", at=at)
 
@@ -196,13 +203,23 @@ def requeue_running(store: Store, sweep: Sweep, *, why: str, at: float) -> int:
 
 
 def _end_leftover(pid: int) -> None:
-    """Kill the process group of a trial whose driver is dead, if the pid is still that of one of our processes."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return
-    if b"sweep-trial" in command:
-        try:
+    """Kill the process group of a trial whose driver is dead, if the pid is still that of one of our processes.
+
+    Numbers are given again: a trial below a driver is that driver's, which lives, perhaps for another folder.
+    """
+    if b"sweep-trial" in _command(pid) and not any(_DRIVER in _command(above) for above in _ancestors(pid)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):  # it is gone
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        while pid > 1:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            yield pid
