@@ -345,6 +345,7 @@ class DaskExecutor:
             self._stop_strays(flight.batch.tickets, address)
             return
         if isinstance(event, Started):
+            self._roster.has_spoken(address)
             flight.batch.began = True
             flight.worker, flight.address, flight.device = event.worker, address, event.device
         elif isinstance(event, Reported):
@@ -475,8 +476,9 @@ class DaskExecutor:
         return max(0.0, min(_TURN_S, soonest - time.monotonic()))
 
     def _declare_lost(self) -> None:
-        now, gone = time.monotonic(), self._roster.gone()
+        now = time.monotonic()
         with self._lock:
+            gone = self._roster.gone()
             due = [item for item in self._due if item.at <= now]
             self._due = [item for item in self._due if item.at > now]
             for ticket, end in self._doubts.settled():

@@ -7,6 +7,7 @@ then too. A slot whose worker no longer answers is "lost" until there are as man
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -19,6 +20,8 @@ from .elsewhere import Seat
 
 #: How often workers are asked, and how long they may take to answer.
 ASK_S, IDLE_ASK_S, ANSWER_S = 2.0, 10.0, 10.0
+#: After being missed so often a worker is forgotten: nobody waits for anything of it any more.
+KNOWN_GONE = 100
 _GB = 2**30
 
 
@@ -63,6 +66,8 @@ class Roster:
         self._there: set[str] = set()
         self._missed: dict[str, int] = {}
         self._asked_at = 0.0
+        self._questions = itertools.count()
+        self._heard = -1  # the newest question that was answered
 
     def ask(self) -> None:
         """Ask the workers now, and wait for it."""
@@ -81,11 +86,21 @@ class Roster:
         """Have the workers asked in the next turn: one of them may be gone."""
         self._asked_at = 0.0
 
+    def has_spoken(self, address: str) -> None:
+        """Take note that a worker is there, be it one that was given the address of one that is gone."""
+        with self._lock:
+            self._missed.pop(address, None)
+
     async def _update(self) -> None:
+        number = next(self._questions)
         told = await self._ask()
         answers = {a: found for a, found in told.items() if isinstance(found, Mapping) and found}
         with self._lock:
-            self._missed = {a: self._missed.get(a, 0) + 1 for a in {*self._there, *self._missed}.difference(told)}
+            if number < self._heard:  # a worker that hung held it up: it knows nothing of those that came since
+                return
+            self._heard = number
+            missed = {a: self._missed.get(a, 0) + 1 for a in {*self._there, *self._missed}.difference(told)}
+            self._missed = {address: times for address, times in missed.items() if times <= KNOWN_GONE}
             self._there = set(told)
             self._alive = set(answers)
             self._held = {}
