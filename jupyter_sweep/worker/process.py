@@ -210,6 +210,8 @@ class Process:
         if not self.wait_until_gone():  # even the guard is stuck
             for pid in [*procs.descendants(self._guard.pid), self._guard.pid]:
                 procs.kill(pid)
+        if self.pid:  # where the guard itself was killed nobody has ended what the child started
+            procs.kill_rest_of_group(self.pid)
         try:
             return self._guard.wait(1.0)
         except subprocess.TimeoutExpired:  # in an uninterruptible system call: it ends when that does

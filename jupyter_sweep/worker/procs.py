@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -14,6 +15,8 @@ _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 #: How long processes that were killed may take to vanish (one that waits for a dead network disk never does).
 END_S = 3.0
+#: A process closes its files this much before it has ended, at most.
+_LAST_BREATH_S = 0.1
 
 
 def die_with_parent(parent: int) -> None:
@@ -135,6 +138,22 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def kill_rest_of_group(leader: int) -> None:
+    """Kill what is left of the group of a process that has just ended; nothing where its number is another's now."""
+    limit = time.monotonic() + _LAST_BREATH_S
+    while not _has_ended(leader):
+        if time.monotonic() > limit:
+            return
+        time.sleep(0.001)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _has_ended(pid: int) -> bool:
+    fields = (_read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return not fields or fields[0] in "ZX"
 
 
 def kill_descendants() -> None:

@@ -456,12 +456,13 @@ def test_nothing_of_a_trial_outlives_a_supervisor_that_is_killed(runner: Runner,
 
 
 def test_a_guard_that_is_killed_takes_its_child_along_and_the_trial_has_crashed(runner: Runner) -> None:
-    thread, _, end = runner.start("import os\nmark(os.getpid(), os.getppid())\nwhile True: pass")
-    child, guard = marked(runner)
+    thread, _, end = runner.start(FAMILY + "while True: pass")
+    child, guard, near, away = marked(runner)
     os.kill(guard, signal.SIGKILL)
     thread.join(20)
     assert told(end)[:2] == ("failed", "crash")
-    wait_for(lambda: not is_alive(child))
+    wait_for(lambda: not is_alive(child) and not is_alive(near))
+    os.kill(away, signal.SIGKILL)  # nobody is left who could find what has a session of its own
     assert goes_on(runner)
 
 
