@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _POLL_S = 0.02
 #: A driver that dies so often without finishing a trial in between is not started again.
 MAX_REVIVALS = 5
-#: How long a driver that was just started may take to enter itself in the store.
-START_GRACE_S = 3.0
+#: How long a driver that was just started may take to enter itself in the store; each further one twice as long as the
+#: one before, up to the most: one that has not come yet need not have died, from a slow disk it takes half a minute.
+START_GRACE_S, MOST_START_GRACE_S = 3.0, 12.0
 
 
 class Handle:
@@ -416,7 +417,7 @@ class Handle:
     def _is_orphan(self, sweep: Sweep) -> bool:
         """Tell whether nobody owns the sweep and nobody is about to.
 
-        A driver that was just started has START_GRACE_S to enter itself; starting a second one meanwhile does no harm,
+        A driver that was just started has a while to enter itself; starting a second one meanwhile does no harm,
         it finds the first and ends.
         """
         key = launch.driver_key(sweep.executor)
@@ -428,7 +429,8 @@ class Handle:
         now = time.monotonic()
         self._alone_since = now if self._alone_since is None else self._alone_since
         is_starting = asked_at is not None and not leases.has_registered(self._store, key, since=asked_at)
-        if now - self._alone_since < (START_GRACE_S if is_starting else 0.2):
+        grace_s = min(START_GRACE_S * 2**self._revivals, MOST_START_GRACE_S) if is_starting else 0.2
+        if now - self._alone_since < grace_s:
             return False
         self._alone_since = None
         return True

@@ -8,14 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from made_trials import make_sweep
 
-from jupyter_sweep import Int
+from jupyter_sweep import Int, handle
+from jupyter_sweep.errors import StoreError
 from jupyter_sweep.executors.base import Event, Finished, Lost, SchedulerGone, Started, Task
-from jupyter_sweep.runner import beside
+from jupyter_sweep.handle import Handle
+from jupyter_sweep.runner import beside, launch
 from jupyter_sweep.runner.driver import Driver
 from jupyter_sweep.runner.loop import Loop
 from jupyter_sweep.runner.outage import outlast
@@ -116,3 +119,25 @@ def test_who_asked_to_be_told_hears_that_a_sweep_ended_with_its_scheduler(
     outlasted(store, loop, made, may_return=False)
     assert store.sweep(loop.sweep.sweep_id).state == "failed"
     assert told == [loop.sweep.name]
+
+
+def test_a_driver_that_is_slow_to_start_is_not_taken_for_one_that_dies_again_and_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    starts: list[float] = []
+    sweep = store.create_sweep(make_sweep(k=Int(1, 9)))
+    store.request(sweep.sweep_id, launch.driver_key(sweep.executor), "run", launch="")
+    waiting = Handle(store, sweep.sweep_id)
+    monkeypatch.setattr(handle, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(handle.launch, "begin", lambda store, sweep, cwd: starts.append(clock.now))
+
+    def wait_until(end: float) -> None:
+        while clock.now < end:
+            waiting.revive()
+            clock.now += 0.1
+
+    wait_until(45)
+    assert 2 < len(starts) <= handle.MAX_REVIVALS
+    with pytest.raises(StoreError, match="died 5 times in a row"):
+        wait_until(90)
