@@ -91,9 +91,9 @@ class DaskExecutor:
         if hasattr(comm, "interval"):  # its 10 ms between sends are for bulk; a loop that feeds trial by trial waits
             comm.interval = 0.001
         self._client.subscribe_topic(self._topic, self._on_message)
-        self._client.register_plugin(self._remote.plugin, name=self._topic)
-        if self._ferry is not None:
+        if self._ferry is not None:  # before there is anything to end: we may be killed at any moment
             self._client.register_plugin(remote.end_with(self._topic, self._client.id), name=self._topic)
+        self._client.register_plugin(self._remote.plugin, name=self._topic)
         self._roster = Roster(self._client, self._ask_workers, self._backend)
         self._roster.ask()
         self._shares.require()

@@ -62,6 +62,10 @@ def end_with(topic: str, owner: str) -> Any:
                 scheduler.remove_plugin(self.name)
                 if self.name in scheduler.worker_plugins:  # else it took leave in order
                     scheduler.loop.add_callback(scheduler.unregister_worker_plugin, None, self.name)
+                # It keeps the last thousand events of a topic for ever: 40 MB where logs were among them.
+                forget = getattr(getattr(scheduler, "_broker", None), "truncate", None)
+                if forget is not None:
+                    forget(self.name)
 
     return SweepEnd()
 

@@ -18,8 +18,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_sweep import Float, Space, run, sweep
 from jupyter_sweep.errors import SweepError
-from jupyter_sweep.executors import clusters
+from jupyter_sweep.executors import clusters, remote
 from jupyter_sweep.executors.backends import probe, reached
+from jupyter_sweep.executors.dask import DaskExecutor
 from jupyter_sweep.notation.options import parse_line
 from jupyter_sweep.runner import outage
 
@@ -99,6 +100,38 @@ def test_a_live_client_is_taken_by_a_call_and_a_live_cluster_by_a_cell(home: Pat
             shell.run_line_magic("unload_ext", "jupyter_sweep")
             InteractiveShell.clear_instance()
     assert sweep("b").definition.executor.name.startswith("tcp://127.0.0.1:")
+
+
+def left_at(cluster: Outside) -> dict[str, Any]:
+    """Give what a scheduler keeps of us: plug-ins for workers, and topics with events."""
+
+    def look(dask_scheduler: Any) -> dict[str, Any]:
+        topics = [name for name in dask_scheduler.get_events() if name.startswith("sweep-")]
+        return {"plugins": [name for name in dask_scheduler.worker_plugins if "sweep" in name], "topics": topics}
+
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        found: dict[str, Any] = client.run_on_scheduler(look)
+        return found
+
+
+def test_nothing_is_laid_on_somebody_elses_workers_before_its_end_is_seen_to(
+    cluster: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise RuntimeError("as if killed here")
+
+    monkeypatch.setattr(remote, "end_with", killed)
+    with pytest.raises(RuntimeError):
+        DaskExecutor(cluster.address)
+    assert left_at(cluster)["plugins"] == []
+
+
+def test_somebody_elses_scheduler_keeps_nothing_of_a_driver_that_is_gone(cluster: Outside) -> None:
+    executor = DaskExecutor(cluster.address)
+    executor._client.log_event(executor._topic, "what a trial printed")
+    until(lambda: left_at(cluster)["topics"] == [executor._topic])
+    executor.close()
+    until(lambda: left_at(cluster) == {"plugins": [], "topics": []})
 
 
 def test_more_trials_at_once_than_the_cluster_has_threads_is_refused(cluster: Outside, home: Path) -> None:
