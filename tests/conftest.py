@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -20,6 +21,17 @@ def pytest_configure() -> None:
     """Hear Ctrl-C also where a shell that runs this in the background has it ignored: children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_examples_take_their_time()
+
+
+def _let_examples_take_their_time() -> None:
+    """Have Hypothesis judge what a function gives, not how long it, or the making of an example, takes.
+
+    One pause of a busy machine is longer than the 0.2 s that it grants an example.
+    """
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
