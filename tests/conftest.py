@@ -61,6 +61,14 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
+def command_of(process: psutil.Process) -> str:
+    """Give the command line of a process as one text: empty where it has ended, as each of a list may have by now."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie, which is one to psutil
+        return ""
+
+
 def end_processes_of(home: Path) -> None:
     """End what `processes_of` finds: asked first, killed after three seconds."""
     processes = processes_of(home)
@@ -123,4 +131,4 @@ def nothing_left(home: Path) -> Iterator[None]:
     """Fail the test when a process of its sweeps is still alive well after the driver's idle time."""
     yield
     _, alive = psutil.wait_procs(processes_of(home), timeout=20)
-    assert not alive, f"still running: {[(p.pid, p.cmdline()) for p in alive]}"
+    assert not alive, f"still running: {[(p.pid, command_of(p)) for p in alive]}"

@@ -11,8 +11,10 @@ from typing import Any
 import joblib
 import psutil
 import pytest
+from conftest import command_of
 from jobfiles import JobFolder, Runner
 from joblib import Parallel, delayed, parallel_config
+from waiting import wait_for
 
 from jupyter_sweep import SweepError, parallel, register_joblib
 
@@ -82,8 +84,7 @@ def registered() -> Iterator[None]:
     register_joblib()
     yield
     parallel.close_all()
-    children = psutil.Process().children(recursive=True)
-    assert not [p for p in children if "sweep-trial" in " ".join(p.cmdline())]
+    wait_for(lambda: not [p for p in psutil.Process().children(recursive=True) if "sweep-trial" in command_of(p)])
 
 
 def where(i: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import shared_home
+from conftest import command_of, shared_home
 from jobfiles import JobFolder
 from waiting import wait_for
 
@@ -119,7 +119,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(folder: Path
     handle = begin("worker-killed")
     wait_for(lambda: all_wait("worker-killed"))
     driver = psutil.Process(handle.driver)
-    workers = [p for p in driver.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    workers = [p for p in driver.children(recursive=True) if "spawn_main" in command_of(p)]
     for worker in workers:
         worker.kill()
     assert handle.wait(60)
@@ -289,7 +289,7 @@ def test_a_trial_that_has_ended_is_not_lost_with_a_worker_that_dies_before_it_te
         executor.submit([Task(task["trial_id"], task) for task in tasks])
         wait_for(lambda: any(isinstance(e, Started) and e.trial_id == tasks[3]["trial_id"] for e in executor.events(1)))
         assert all(Path(task["folder"], ".end.json").exists() for task in tasks[:3])
-        worker = next(p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline()))
+        worker = next(p for p in psutil.Process().children(recursive=True) if "spawn_main" in command_of(p))
         worker.kill()
         ends: dict[int, Any] = {}
         limit = time.monotonic() + 60

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import processes_of, shared_home
+from conftest import command_of, processes_of, shared_home
 
 from jupyter_sweep import Choice, Float, Int, Space, SweepError, checkpoint, report, run, save, seed, sweep
 from jupyter_sweep.handle import Handle
@@ -388,6 +388,6 @@ def test_nobody_reads_the_options_of_a_place_from_a_command_line(folder: Path) -
     handle = run(bowl, Space(x=Float(0, 1), k=Int(1, 3)), name="quiet", min="value", n=3, on="quiet")
     (folder / "sweeps.toml").unlink()
     assert handle.counts == {"completed": 3}
-    lines = [" ".join(process.cmdline()) for process in processes_of(folder)]
+    lines = [command_of(process) for process in processes_of(folder)]
     assert any("runner.driver" in line and "quiet" in line for line in lines)
     assert not any("maximum" in line for line in lines)

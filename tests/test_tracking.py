@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import processes_of
+from conftest import command_of, processes_of
 from waiting import wait_for
 
 from jupyter_sweep import Float, Space, SweepError, report, run, save, sweep
@@ -54,7 +54,7 @@ def servers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def followers(home: Path) -> list[psutil.Process]:
     """Give the processes that pass trials on."""
-    return [p for p in processes_of(home) if "jupyter_sweep.runner.following" in p.cmdline()]
+    return [p for p in processes_of(home) if "jupyter_sweep.runner.following" in command_of(p)]
 
 
 def all_passed(handle: Handle, tracker: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import psutil
 from cluster import netns
-from conftest import processes_of
+from conftest import command_of, processes_of
 
 from jupyter_sweep import sweep
 from jupyter_sweep.handle import Handle
@@ -126,7 +126,7 @@ class Hub:
             (self.gate / "open").touch()
 
     def driver(self) -> psutil.Process:
-        return next(p for p in processes_of(self.home) if "jupyter_sweep.runner.driver" in p.cmdline())
+        return next(p for p in processes_of(self.home) if "jupyter_sweep.runner.driver" in command_of(p))
 
     def log_of(self, host: str) -> str:
         """Give what a host printed beside the trials."""

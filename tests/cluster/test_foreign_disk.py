@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cluster.away import Cluster, cluster, missing, wait_until
 from cluster.desk import WAIT_S, Bench, sent, start_kernel
-from conftest import end_processes_of, processes_of
+from conftest import command_of, end_processes_of, processes_of
 
 from jupyter_sweep.executors.base import Lost, Reported, Started
 
@@ -104,7 +104,7 @@ def test_a_driver_that_is_killed_leaves_nothing_on_its_hosts_and_its_sweep_goes_
     home = place.desk / "sweeps"
     try:
         wait_until(lambda: len([*home.rglob("checkpoint.joblib")]) == 2)
-        driver = next(p for p in processes_of(home) if "jupyter_sweep.runner.driver" in p.cmdline())
+        driver = next(p for p in processes_of(home) if "jupyter_sweep.runner.driver" in command_of(p))
         driver.kill()
         wait_until(lambda: not any(place.scratch(host).exists() for host in ("h1", "h2")))
         wait_until(lambda: processes_of(home) == [])

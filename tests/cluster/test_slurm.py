@@ -16,7 +16,7 @@ import psutil
 import pytest
 from cluster import slurm
 from cluster.slurm import Slurm
-from conftest import end_processes_of, processes_of
+from conftest import command_of, end_processes_of, processes_of
 from jobfiles import JobFolder
 from waiting import wait_for
 
@@ -170,7 +170,7 @@ def test_without_work_there_are_no_jobs_until_there_is_work_again(
 
 
 def drivers(home: Path) -> list[int]:
-    return [p.pid for p in processes_of(home) if "jupyter_sweep.runner.driver" in p.cmdline()]
+    return [p.pid for p in processes_of(home) if "jupyter_sweep.runner.driver" in command_of(p)]
 
 
 def counting(x: float) -> float:

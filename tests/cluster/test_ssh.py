@@ -97,8 +97,8 @@ go(job, 30, "ssh:h1*2,h2*2,h3*5", no_canary=True)
         assert handle.load("host.joblib", trial=trial.number) == host
     assert hub.sent(larger_than=7_000_000) == [hosts.address("h3")]  # to two worker processes and five slots
     until(lambda: not processes_of(hub.home), "the driver does not end")
-    assert [p.cmdline() for name in hosts.names for p in hosts.processes(name)] == []
-    assert folders() == before
+    until(lambda: not any(hosts.processes(name) for name in hosts.names), "the hosts are not clear")
+    until(lambda: folders() == before, "folders are left")
 
 
 def test_a_trial_that_crashes_on_a_host_is_not_taken_for_one_whose_host_went(hub: Hub) -> None:

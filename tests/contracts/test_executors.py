@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 import psutil
 import pytest
+from conftest import command_of
 from jobfiles import JobFolder
 
 from jupyter_sweep.errors import SweepError
@@ -300,8 +301,7 @@ def test_a_killed_worker_loses_its_trials_and_comes_back(local: Bench) -> None:
     assert [type(ends[i]) for i in (running, behind, beside)] == [Lost, Lost, Lost]
     assert ends[running].why == "the worker process died"
     assert ends[running].at - time.time() + time.monotonic() - begun < 5
-    psutil.wait_procs([psutil.Process(start.pid)] if psutil.pid_exists(start.pid) else [], timeout=5)
-    assert not psutil.pid_exists(start.pid)
+    wait_until(lambda: not psutil.pid_exists(start.pid))
     ids = [local.submit("import time\ntime.sleep(0.3)\nloss = 1")[0] for _ in range(4)]
     assert {end.state for end in local.ends(ids).values()} == {"completed"}
     wait_until(lambda: len(workers_running(local)) == 1)
@@ -353,9 +353,8 @@ def test_after_close_nothing_is_left_and_closing_again_does_no_harm(kind: str, t
     executor.close()
     assert time.monotonic() - begun < 15
     executor.close()
-    started = [
-        p for p in psutil.Process().children() if p.pid not in before and "resource_tracker" not in str(p.cmdline())
-    ]
+    children = {p: command_of(p) for p in psutil.Process().children() if p.pid not in before}
+    started = [p for p, command in children.items() if command and "resource_tracker" not in command]
     assert started + [p for p in psutil.process_iter() if environment_of(p).get("BENCH") == str(tmp_path)] == []
     assert dict(os.environ) == environment
     wait_until(lambda: threading.active_count() <= threads + 3)  # Dask keeps a pool of threads of its own
@@ -487,9 +486,7 @@ def test_a_cluster_of_somebody_else_needs_nothing_of_ours(tmp_path: Path) -> Non
             assert executor.slots == 2
             ids = [bench.submit("report(loss=1)")[0] for _ in range(3)]
             assert {end.state for end in bench.ends(ids).values()} == {"completed"}
-            children = [
-                p for p in psutil.Process(cluster.pid).children(recursive=True) if "marshal" in " ".join(p.cmdline())
-            ]
+            children = [p for p in psutil.Process(cluster.pid).children(recursive=True) if "marshal" in command_of(p)]
             assert children
             with pytest.raises(SweepError, match="only who runs it"):
                 executor.scale(4)
