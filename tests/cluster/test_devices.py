@@ -157,15 +157,16 @@ def test_no_device_is_a_mistake_before_anything_starts(home: Path) -> None:
 def test_the_view_shows_the_device_and_the_header_what_is_shared(home: Path) -> None:
     with Kernel(Path()) as kernel:
         kernel.cell(
-            "%%sweep seen --min loss -n 2 --grid --gpus 0.5 --devices 0 --bg\n"
-            "k = randint(1, 2)\ntime.sleep(2)\nloss = k"
+            "%%sweep seen --min loss -n 2 --grid --gpus 0.5 --devices 0 --no-canary --bg\n"
+            "k = randint(1, 2)\nwhile not os.path.exists('gate'):\n    time.sleep(0.02)\nloss = k"
         )
         handle = sweep("seen")
         wait_for(lambda: handle.counts.get("running") == 2)
         state = handle.snapshot()
         assert [row["device"] for row in state["rows"]] == ["0", "0"]
         assert state["sweep"]["where"] == "local, device 0 (0.5 a trial) · 2 at once"
-        assert handle.wait(30)
+        Path("gate").touch()
+        assert handle.wait(60)
         assert list(handle.df["device"]) == ["0", "0"]
         assert handle.df["peak_gpu_memory_gb"].isna().all()  # there is no driver to tell
 
