@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from waiting import wait_for
 
 from jupyter_sweep import sweep
 
@@ -105,11 +107,15 @@ def kernel(folder: Path) -> Iterator[Kernel]:
 
 
 def wait_for_trial(folder: Path, name: str) -> None:
-    """Wait until a trial of the sweep has begun: its folder is there."""
-    limit = time.monotonic() + 30
-    while not list((folder / name).glob("0*/params.json")):
-        assert time.monotonic() < limit, f"no trial of {name} has begun"
-        time.sleep(0.05)
+    """Wait until a trial of the sweep has begun: one that only has its folder would still be taken back."""
+    wait_for(lambda: any(trial.started_at for trial in sweep(name, folder=folder.parent).trials()))
+
+
+def was_asked(folder: Path, name: str, verb: str) -> bool:
+    """Tell whether somebody asked the driver of a sweep for something."""
+    query = "select 1 from requests where sweep_id = ? and verb = ?"
+    with sqlite3.connect(folder / "sweeps.db") as db:
+        return bool(db.execute(query, (sweep(name, folder=folder.parent).sweep_id, verb)).fetchall())
 
 
 def test_the_kernel_goes_on_with_other_tasks_while_a_cell_waits(kernel: Kernel) -> None:
@@ -163,9 +169,9 @@ def test_a_second_interrupt_ends_what_runs(kernel: Kernel, folder: Path) -> None
     request = kernel.client.execute(f"%%sweep d --min loss -n 4 --jobs 1\n{body}")
     wait_for_trial(folder, "d")
     kernel.manager.interrupt_kernel()
-    time.sleep(1)
+    wait_for(lambda: was_asked(folder, "d", "interrupt"))  # two signals at once would be one
     kernel.manager.interrupt_kernel()
-    reply, _ = kernel.answer(request, timeout_s=30)
+    reply, _ = kernel.answer(request)
     assert reply["status"] == "error"
     assert kernel.value("sweep('d').state") == "interrupted"
     assert kernel.value("sweep('d').counts").get("cancelled", 0) >= 1
@@ -184,12 +190,12 @@ def test_a_cell_whose_driver_is_killed_starts_another_and_says_so(kernel: Kernel
     assert kernel.value("sweep('killed').counts") == {"completed": 6}
 
 
-def test_an_inline_sweep_is_interrupted_too(kernel: Kernel) -> None:
-    body = "import time\nk = randint(1, 9)\nprint('begun')\ntime.sleep(60)\nloss = k\n"
+def test_an_inline_sweep_is_interrupted_too(kernel: Kernel, folder: Path) -> None:
+    body = "import time\nk = randint(1, 9)\nopen('e-begun', 'w').close()\ntime.sleep(60)\nloss = k\n"
     request = kernel.client.execute(f"%%sweep e --min loss -n 4 --on inline\n{body}")
-    time.sleep(4)
+    wait_for((folder.parent / "e-begun").exists)
     kernel.manager.interrupt_kernel()
-    reply, text = kernel.answer(request, timeout_s=30)
+    reply, text = kernel.answer(request)
     assert (reply["status"], reply["ename"]) == ("error", "SweepError"), text
     assert kernel.value("sweep('e').state") == "interrupted"
 
