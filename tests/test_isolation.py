@@ -112,8 +112,8 @@ def test_a_trial_over_its_time_is_ended_with_all_that_it_started(runner: Runner,
         mark(away.pid)
         ctypes.PyDLL(None).sleep(60)  # in C, with the GIL held
     """
-    end = runner.body(body, isolation=isolation, timeout_s=1.0)
-    assert told(end) == ("failed", "timeout", "ran longer than its 1 s")
+    end = runner.body(body, isolation=isolation, timeout_s=3.0)
+    assert told(end) == ("failed", "timeout", "ran longer than its 3 s")
     assert not is_alive(int((runner.folder.home / "mark").read_text()))
     assert runner.body("loss = 1", isolation=isolation)["state"] == "completed"
 
@@ -292,7 +292,8 @@ def test_a_stopped_trial_has_its_grace_to_keep_its_state(runner: Runner, isolati
 
 
 def test_a_trial_over_its_time_has_its_grace_too(runner: Runner) -> None:
-    end = runner.body(SLOW_TO_END, timeout_s=0.5, grace_s=20.0)
+    runner.body("loss = 1", grace_s=20.0)  # the process is there, and has what it imports
+    end = runner.body(SLOW_TO_END, timeout_s=1.5, grace_s=20.0)
     assert (end["reason"], end["log"]) == ("timeout", "kept\n")
 
 

@@ -436,10 +436,10 @@ def test_the_first_failures_end_a_sweep_and_leaving_is_a_failure(kernel: Kernel)
 
 def test_time_limits_of_a_trial_and_of_the_sweep(kernel: Kernel) -> None:
     body = "import time\nk = choice(1, 2, 3)\ntime.sleep(30 if k == 2 else 0)\nloss = k\n"
-    handle = kernel.sweep("slow --min loss --grid --jobs 2 --timeout 0.7s", body)
+    handle = kernel.sweep("slow --min loss --grid --jobs 2 --timeout 3.5s", body)
     ends = [(str(t.state), t.reason) for t in handle.trials()]
     assert ends == [("completed", ""), ("failed", "timeout"), ("completed", "")]
-    endless = kernel.sweep("endless --min loss -n 500 --jobs 2 --time 1s", "import time\n" + XY + "time.sleep(0.2)\n")
+    endless = kernel.sweep("endless --min loss -n 500 --jobs 2 --time 4s", "import time\n" + XY + "time.sleep(0.5)\n")
     assert endless.state == "finished"
     assert "time" in endless.definition.message
     assert 0 < endless.counts["completed"] < 20

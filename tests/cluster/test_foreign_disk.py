@@ -269,7 +269,7 @@ ENDS = {
     "raises": ("raise ValueError('no')", {}, ("failed", "error")),
     "leaves": ("os._exit(3)", {}, ("failed", "crash")),
     "is killed": ("os.kill(os.getpid(), 9)", {}, ("failed", "crash")),
-    "hangs": ("while True: pass", {"timeout_s": 2.0}, ("failed", "timeout")),
+    "hangs": ("while True: pass", {"timeout_s": 6.0}, ("failed", "timeout")),
 }
 
 

@@ -35,7 +35,7 @@ def job(i):
     if kind == 4:
         hog = [bytearray(50_000_000) for _ in range(100)]
 
-run(job, Space(i=Int(0, 49)), name="hostile", min="loss", grid=True, jobs=2, timeout=8, mem="1G")
+run(job, Space(i=Int(0, 49)), name="hostile", min="loss", grid=True, jobs=2, timeout=16, mem="1G")
 """
 
 
