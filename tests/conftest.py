@@ -130,5 +130,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def nothing_left(home: Path) -> Iterator[None]:
     """Fail the test when a process of its sweeps is still alive well after the driver's idle time."""
     yield
-    _, alive = psutil.wait_procs(processes_of(home), timeout=20)
+    _, alive = psutil.wait_procs(processes_of(home), timeout=60)
     assert not alive, f"still running: {[(p.pid, command_of(p)) for p in alive]}"

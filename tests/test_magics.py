@@ -253,7 +253,7 @@ def test_a_cell_in_the_background_returns_at_once_and_can_be_waited_for(shell: I
     run(shell, "%%sweep bg --min loss -n 2 --bg\nimport time\nk = choice(1, 2)\ntime.sleep(0.5)\nloss = k")
     assert not shell.ev("sweep('bg').ended")
     assert "still runs" in run(shell, "%sweep wait bg 0.01s")
-    assert "finished" in run(shell, "%sweep wait bg 30s")
+    assert "finished" in run(shell, "%sweep wait bg 60s")
 
 
 # -- the verbs --------------------------------------------------------------------------------------------------------
@@ -353,13 +353,13 @@ def test_a_running_sweep_is_not_dropped_but_stopped_paused_and_resumed(shell: In
     wait_for(lambda: list((folder / "r").glob("0*")))
     assert "stop it first" in refused(shell, "%sweep drop r --yes")
     run(shell, "%sweep pause r")
-    run(shell, "%sweep wait r 20s")
+    run(shell, "%sweep wait r 60s")
     assert shell.ev("sweep('r').state") == "paused"
     paused_with = len(frame(shell, "r"))
     run(shell, "%sweep resume r")
     wait_for(lambda: len(frame(shell, "r")) > paused_with)
     run(shell, "%sweep stop r")
-    run(shell, "%sweep wait r 20s")
+    run(shell, "%sweep wait r 60s")
     assert shell.ev("sweep('r').state") == "stopped"
     assert "already" in run(shell, "%sweep stop r")
     run(shell, "%sweep drop r --yes")
@@ -433,7 +433,7 @@ def test_a_dry_run_of_a_stopped_sweep_lists_first_what_it_left_undone(shell: Int
     run(shell, f"%%sweep left --min loss --grid --jobs 1 --bg\n{body}")
     wait_for(lambda: shell.ev("sweep('left').counts.get('completed', 0)") >= 2)
     run(shell, "%sweep pause left")
-    run(shell, "%sweep wait left 20s")
+    run(shell, "%sweep wait left 60s")
     done = shell.ev("sweep('left').counts['completed']")
     listed = foretold(run(shell, "%sweep dry-run left"))
     assert listed == [f"k={k}" for k in range(done + 1, 10)][:5]

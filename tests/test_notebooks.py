@@ -138,7 +138,7 @@ def test_the_fifth_notebook_tells_luck_from_what_is_kept(home: Path, nothing_lef
 def test_the_sixth_notebook_runs_one_sweep_in_four_places(
     home: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JUPYTER_SWEEP_IDLE_S", "12")  # it looks at a cluster that waits
+    monkeypatch.setenv("JUPYTER_SWEEP_IDLE_S", "30")  # it looks at a cluster that waits
     done = execute(read("06_clusters.ipynb"), home.parent)
     assert sweep("ridge").counts == {"completed": 18}
     assert {"local", "inline", "threads"} < {t.worker.partition("/")[0] for t in sweep("ridge").trials()}

@@ -24,7 +24,7 @@ from jupyter_sweep.executors.base import Event, Executor, Finished, Lost, Report
 from jupyter_sweep.executors.dask import DaskExecutor
 from jupyter_sweep.executors.inline import Inline
 
-WAIT_S = 30
+WAIT_S = 90
 ENDLESS = """
 import time
 for i in range(10**9):
@@ -398,7 +398,7 @@ def test_nothing_outlives_a_driver_that_is_killed(kind: str, tmp_path: Path) -> 
         processes = psutil.Process(driver.pid).children(recursive=True)
         assert len(processes) >= 6
         driver.send_signal(signal.SIGKILL)
-        _, alive = psutil.wait_procs(processes, timeout=10)
+        _, alive = psutil.wait_procs(processes, timeout=WAIT_S)
         assert alive == []
 
 
@@ -492,7 +492,7 @@ def test_a_cluster_of_somebody_else_needs_nothing_of_ours(tmp_path: Path) -> Non
                 executor.scale(4)
         finally:
             executor.close()
-        _, alive = psutil.wait_procs(children, timeout=5)
+        _, alive = psutil.wait_procs(children, timeout=WAIT_S)
         assert alive == []
         assert cluster.poll() is None
         cluster.communicate("")

@@ -50,7 +50,7 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((p for p in map(shutil.which, names) if p), None)
 
 
-def wait_for(what: str, true: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def wait_for(what: str, true: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Wait until `true()` gives something true and give that; AssertionError names `what` after `timeout_s`."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -122,7 +122,7 @@ class Server:
                 self._command(), cwd=self.folder, env=self.env, stdout=log, stderr=subprocess.STDOUT
             )
         try:
-            wait_for("the Jupyter server", self._answers, 60)
+            wait_for("the Jupyter server", self._answers, 150)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -208,7 +208,7 @@ class Notebook:
 
     def __init__(self, page: Page, console: list[str], server: Server) -> None:
         self.page, self.console, self.server = page, console, server
-        wait_for("a connected, idle kernel", self._kernel_idle, 60)
+        wait_for("a connected, idle kernel", self._kernel_idle, 120)
 
     def js(self, body: str, value: Any = None) -> Any:
         """Run JavaScript with `app`, `panel` (the notebook), `kernel` and `value`; it may await."""
@@ -243,7 +243,7 @@ class Notebook:
         cells: list[dict[str, Any]] = self.js("return panel.context.model.sharedModel.toJSON().cells")
         return cells
 
-    def wait_done(self, index: int, timeout_s: float = 60.0) -> None:
+    def wait_done(self, index: int, timeout_s: float = 120.0) -> None:
         """Wait until cell `index` has run."""
 
         def done() -> bool:
