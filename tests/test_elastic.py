@@ -424,9 +424,11 @@ def test_a_cluster_that_adapts_starts_workers_for_work_and_ends_them_without(
         bench.until(lambda: len(bench.done) == 9)
         assert bench.states == {"completed"}
         wait_for(lambda: not threads(), WAIT_S)
-        bench.submit(1)
-        bench.until(lambda: len(bench.done) == 10)
+        bench.submit(1, gate=tmp_path / "another")
+        bench.until(lambda: len(bench.running) == 1)
         assert 1 <= sum(threads().values()) <= 4
+        (tmp_path / "another").touch()
+        bench.until(lambda: len(bench.done) == 10)
         with pytest.raises(SweepError, match="more than maximum=6"):
             executor.scale(7)
     finally:
