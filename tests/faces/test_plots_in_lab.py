@@ -43,7 +43,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
         notebook.run(0)
         notebook.page.wait_for_selector(".sweep-view .body .row", timeout=60_000)
         yield notebook
-        assert [said for said in notebook.console if "to activate" not in said] == []  # Lab's own, on a busy machine
+        assert notebook.console == []
         notebook.js("await panel.sessionContext.shutdown()")
 
 
@@ -163,8 +163,8 @@ def test_an_open_row_has_curves_and_files_and_a_failed_one_runs_again(desk: Note
     page.click(".sweep-view .body .row >> nth=0")
     number = page.inner_text(".sweep-view .body .row.open .first").strip()
     page.click(".sweep-view .details .act:has-text('Replay here')")
-    sources = [cell["source"] for cell in desk.model()]
-    assert f"%sweep replay plots {number}" in sources
+    replay = f"%sweep replay plots {number}"
+    wait_for("the cell that replays it", lambda: replay in [cell["source"] for cell in desk.model()])
     page.click(".sweep-view .details .act:has-text('Retry')")
     wait_for("the answer", lambda: page.inner_text(".sweep-view .note") == f"trial {number} runs again")
 

@@ -110,9 +110,8 @@ def state(notebook: Notebook, name: str) -> str:
 def test_the_list_follows_a_sweep_while_its_cell_blocks_and_its_buttons_steer_it(run: Callable[..., Notebook]) -> None:
     notebook = run(f"%%sweep steered --min loss -n 400 --jobs 2\n{SLOW}")
     wait_for("its row", lambda: row(notebook, "steered").count() == 1)
-    wait_for(
-        "progress", lambda: row(notebook, "steered").locator("[role=progressbar]").get_attribute("aria-valuenow") > "3"
-    )
+    bar = row(notebook, "steered").locator("[role=progressbar]")
+    wait_for("progress", lambda: int(bar.get_attribute("aria-valuenow") or 0) > 3)
     press(notebook, "steered", "Pause")
     wait_for("the pause", lambda: state(notebook, "steered") == "paused")
     assert sweep("steered").state == "paused"
@@ -191,7 +190,9 @@ def test_a_panel_has_its_style_also_where_no_kernel_has_drawn_a_view(run: Callab
 
 @BOTH
 def test_a_log_is_followed_while_its_trial_runs(run: Callable[..., Notebook]) -> None:
-    body = "x = choice(1)\nfor line in range(400):\n    print('line', line, flush=True)\n    time.sleep(0.05)\nloss = x"
+    body = (
+        "x = choice(1)\nfor line in range(4000):\n    print('line', line, flush=True)\n    time.sleep(0.05)\nloss = x"
+    )
     notebook = run(f"%%sweep followed --min loss -n 1 --jobs 1\n{body}")
     wait_for("its row", lambda: row(notebook, "followed").count() == 1)
     notebook.page.get_by_role("button", name="followed", exact=True).click()

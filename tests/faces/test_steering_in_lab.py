@@ -73,6 +73,7 @@ def test_the_menu_of_a_cell_makes_it_a_sweep_and_opens_a_form(run: Run) -> None:
     for label in ("Sweep This Cell", "Open the Form of a Sweep"):
         notebook.cell(1).locator(".jp-InputArea-editor").click(button="right")
         notebook.page.locator(".lm-Menu-item", has_text=label).click()
+    wait_for("the cell with the form", lambda: len(notebook.model()) == 3)
     cells = [str(cell["source"]) for cell in notebook.model()]
     assert cells[1].splitlines()[1:] == ["lr = 0.1", "loss = lr"]
     assert cells[1].startswith("%%sweep ")
@@ -96,21 +97,22 @@ def test_a_failed_trial_runs_again_by_a_click_and_any_trial_is_replayed_in_a_cel
     assert sorted(handle.df["number"]) == [0, 1, 2]
     page.locator(".sweep-view .body .row").first.click()
     page.click(".sweep-view .details .act:has-text('Replay here')")
+    wait_for("the cell that replays it", lambda: len(notebook.model()) == 3)
     assert str(notebook.model()[2]["source"]).startswith("%sweep replay again ")
     assert complaints(notebook) == []
 
 
 @BOTH
 def test_the_same_steering_works_where_the_kernel_is_gone(run: Run) -> None:
-    notebook = run(f"%%sweep orphan --min loss -n 30 --jobs 2\n{SLOW}")
+    notebook = run(f"%%sweep orphan --min loss -n 80 --jobs 2\n{SLOW}")
     page = notebook.page
     wait_for("rows", lambda: page.locator(".sweep-view .body .row").count() > 2, 60)
     notebook.js("await panel.sessionContext.shutdown()")
     page.click(".sweep-view .act:has-text('Pause')")
     wait_for("the pause", lambda: sweep("orphan").state == "paused")
     page.click(".sweep-view .act:has-text('Resume')")
-    wait_for("the rest", lambda: sweep("orphan").counts == {"completed": 30}, 60)
-    wait_for("the last row", lambda: "30 of 30" in page.inner_text(".sweep-view"))
+    wait_for("the rest", lambda: sweep("orphan").counts == {"completed": 80}, 120)
+    wait_for("the last row", lambda: "80 of 80" in page.inner_text(".sweep-view"))
 
 
 @BOTH

@@ -94,6 +94,14 @@ def run(desk: Notebook) -> Iterator[Run]:
     assert desk.console == []
 
 
+def begun(name: str) -> Handle | None:
+    """Give a sweep once it is there."""
+    try:
+        return sweep(name)
+    except SweepError:
+        return None
+
+
 def end(name: str) -> None:
     """Stop a sweep, if there is one."""
     try:
@@ -197,20 +205,20 @@ def test_pause_and_resume_act_on_the_trials_while_the_cell_blocks(run: Run) -> N
 
 
 def test_a_stopped_sweep_goes_on_when_its_cell_is_run_again(run: Run) -> None:
-    notebook = run(f"%%sweep goes-on --min loss -n 10 --jobs 2\n{BODY}")
-    wait_for_rows(notebook, 3)
+    notebook = run(f"%%sweep goes-on --min loss -n 24 --jobs 2\n{BODY}")
+    handle: Handle = wait_for("the sweep", lambda: begun("goes-on"))
+    wait_for("three trials", lambda: sum(t.started_at is not None for t in handle.trials()) >= 3)
     press(notebook, "Stop")
     notebook.wait_done(0)
-    handle = sweep("goes-on")
     assert handle.state == "stopped"
     assert [output["output_type"] for output in outputs(notebook)] == ["display_data"]
     first = {t.number: t.started_at for t in handle.trials() if t.started_at}
-    assert 3 <= len(first) < 10
+    assert 3 <= len(first) < 24
     notebook.run(0)
     wait_for("the end", lambda: handle.state == "finished", 60)
     notebook.wait_done(0)
     assert state(notebook) == "finished"
-    assert no_doubles(handle, 10)
+    assert no_doubles(handle, 24)
     assert {t.number: t.started_at for t in handle.trials() if t.number in first} == first
 
 
@@ -245,7 +253,7 @@ def test_the_best_cell_by_the_line_magic_comes_below(run: Run) -> None:
 
 
 def test_a_sweep_outlives_its_kernel_and_the_cell_run_again_starts_no_doubles(run: Run) -> None:
-    notebook = run(f"%%sweep outlives --min loss -n 30 --jobs 2\n{BODY}")
+    notebook = run(f"%%sweep outlives --min loss -n 60 --jobs 2\n{BODY}")
     wait_for_rows(notebook, 3)
     notebook.js("await panel.sessionContext.restartKernel()")
     handle = sweep("outlives")
@@ -260,13 +268,13 @@ def test_a_sweep_outlives_its_kernel_and_the_cell_run_again_starts_no_doubles(ru
     wait_for("the end", lambda: handle.state == "finished", 60)
     notebook.wait_done(0)
     assert state(notebook) == "finished"
-    assert no_doubles(handle, 30)
+    assert no_doubles(handle, 60)
     assert {*notebook.console} <= {RECONNECTING}
     notebook.console.clear()
 
 
 def test_an_interrupt_ends_the_cell_with_one_line_and_the_sweep_can_go_on(run: Run) -> None:
-    notebook = run(f"%%sweep broken-off --min loss -n 12 --jobs 2\n{BODY}")
+    notebook = run(f"%%sweep broken-off --min loss -n 30 --jobs 2\n{BODY}")
     wait_for_rows(notebook, 3)
     notebook.interrupt()
     notebook.wait_done(0)
@@ -280,7 +288,7 @@ def test_an_interrupt_ends_the_cell_with_one_line_and_the_sweep_can_go_on(run: R
     notebook.run(0)
     wait_for("the end", lambda: handle.state == "finished", 60)
     notebook.wait_done(0)
-    assert no_doubles(handle, 12)
+    assert no_doubles(handle, 30)
 
 
 def test_failures_are_counted_and_a_click_shows_the_line_of_the_users_cell(run: Run) -> None:

@@ -56,7 +56,7 @@ def test_the_workers_are_shown_on_demand_and_scaled_there(browser: Browser, lab:
     assert about(notebook) == "6 slots: 6 busy"
     ask_for(notebook, 4)
     wait_for("the answer", lambda: "2 draining" in about(notebook))
-    assert "4 at once from now on" in page.inner_text(".sweep-view .note")
+    wait_for("the sentence", lambda: "4 at once from now on" in page.inner_text(".sweep-view .note"))
     ask_for(notebook, 99)
     wait_for("the refusal", lambda: "more than maximum=64" in page.inner_text(".sweep-view .note"))
     assert page.input_value(".sweep-view .atonce input") == "4"
