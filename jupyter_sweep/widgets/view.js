@@ -84,7 +84,8 @@ class View {
     this.bar.setAttribute("aria-label", "Trials done");
     this.parts = Object.fromEntries(STATES.slice(0, 5).map((s) => [s, this.bar.appendChild(make("div", `part ${s}`))]));
     const line = this.inner.appendChild(make("div", "line"));
-    this.counts = line.appendChild(make("div", "counts"));
+    const counts = line.appendChild(make("div", "counts"));
+    this.counters = Object.fromEntries(STATES.map((state) => [state, counts.appendChild(this.counter(state))]));
     this.clock = line.appendChild(make("div", "clock"));
     this.message = this.inner.appendChild(make("div", "message"));
   }
@@ -241,6 +242,18 @@ class View {
     if (!first) say(this.spoken, `Sweep ${sweep.name} is ${sweep.state}`);
   }
 
+  // One that stays while its number changes: a click on a node that is replaced meanwhile is none.
+  counter(state) {
+    const node = make("button", `count ${state}`);
+    node.append(icon(state), make("span"));
+    Object.assign(node, { title: `Show only ${state} trials`, hidden: true });
+    node.onclick = () => {
+      this.filter.value = this.filter.value === `state=${state}` ? "" : `state=${state}`;
+      this.filter.oninput();
+    };
+    return node;
+  }
+
   draw_counts({ counts, progress, sweep }) {
     const all = STATES.reduce((n, s) => n + (counts[s] ?? 0), 0),
       whole = Math.max(progress.wanted ?? 0, all) || 1;
@@ -248,21 +261,9 @@ class View {
       node.style.width = `${(100 * (counts[state] ?? 0)) / whole}%`;
     this.bar.setAttribute("aria-valuemax", String(whole));
     this.bar.setAttribute("aria-valuenow", String(progress.final));
-    const text = STATES.filter((s) => counts[s]).map((s) => `${counts[s].toLocaleString("en")} ${s}`);
-    if (this.counts.dataset.text !== text.join()) {
-      this.counts.dataset.text = text.join();
-      this.counts.replaceChildren(
-        ...STATES.filter((s) => counts[s]).map((s, i) => {
-          const node = make("button", `count ${s}`);
-          node.append(icon(s), make("span", "", text[i]));
-          node.title = `Show only ${s} trials`;
-          node.onclick = () => {
-            this.filter.value = this.filter.value === `state=${s}` ? "" : `state=${s}`;
-            this.filter.oninput();
-          };
-          return node;
-        }),
-      );
+    for (const [state, node] of Object.entries(this.counters)) {
+      node.hidden = !counts[state];
+      say(node.lastChild, `${(counts[state] ?? 0).toLocaleString("en")} ${state}`);
     }
     this.message.hidden = !sweep.message && !sweep.warnings.length;
     const said = JSON.stringify([sweep.message, sweep.warnings]);
