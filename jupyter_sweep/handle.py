@@ -385,7 +385,8 @@ class Handle:
     def revive(self) -> str:
         """Start the driver of a sweep again that died before its work was done; give a sentence when it did.
 
-        A sweep that ran inline has no driver: where its process died it is interrupted.
+        A sweep that ran inline has no driver: where its process died it is interrupted. One that was asked to pause, to
+        stop or to be interrupted before its driver died is so now.
 
         Raises
         ------
@@ -398,6 +399,10 @@ class Handle:
         if sweep.executor.name == "inline":
             self._store.set_state(self.sweep_id, "interrupted", "the process that ran it has ended")
             return "The process that ran this sweep has ended. Run the cell again to go on."
+        held = launch.RESTING.get(self._store.asked_last(self.sweep_id))
+        if held is not None:
+            self._store.set_state(self.sweep_id, held)
+            return f"The driver of this sweep had died before it was {held}, as it was asked to be."
         finals = self._store.final_count(self.sweep_id)
         self._revivals = 1 if finals > self._finals_then else self._revivals + 1
         self._finals_then = finals

@@ -336,7 +336,7 @@ class DaskExecutor:
     def _on_event(self, data: dict[str, Any], address: str) -> None:
         flight = self._flights.get(data["ticket"])
         if flight is None or self._doubts.holds(data["ticket"]):  # ended here already
-            if data["kind"] in ("started", "want", "offer"):
+            if data["kind"] in ("started", "reported", "want", "offer"):
                 self._stop_strays([data["ticket"]], address)
             return
         event = event_from(data)

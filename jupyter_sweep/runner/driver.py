@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import plugins
-from ..definition import ACTIVE_STATES, Spec
+from ..definition import ACTIVE_STATES, Spec, Sweep
 from ..errors import SweepError
 from ..executors.base import Executor, SchedulerGone
 from ..store import folder, leases
@@ -39,8 +39,6 @@ HEARTBEAT_S = 2.0
 #: How long the cluster's end may take, clouds included. Then the process ends all the same, and what hung is in its
 #: log; workers end by themselves as their driver is gone.
 END_S = 120.0
-#: The state that a request gives to a sweep that nobody runs.
-RESTING = {"pause": "paused", "stop": "stopped", "interrupt": "interrupted", "kill": "interrupted"}
 
 
 class Driver:
@@ -103,7 +101,7 @@ class Driver:
         elif loop is not None:
             loop.obey(request.verb)
         elif self._is_left_over(request.sweep_id):
-            self.store.set_state(request.sweep_id, RESTING[request.verb])
+            self.store.set_state(request.sweep_id, launch.RESTING[request.verb])
 
     def _is_left_over(self, sweep_id: int) -> bool:
         """Tell whether a sweep is unfinished without anybody running it; it may have ended since it was asked to."""
@@ -113,14 +111,25 @@ class Driver:
     def _run(self, request: Request, loop: Loop | None) -> None:
         sweep = self.store.sweep(request.sweep_id)
         self.idle_limit_s = launch.idle_limit_s(folder.read_launch(request.args["launch"]).get("env", {}))
-        self._fit(sweep.sweep_id, sweep.budget.parallel, shrink=loop is not None)
         if loop is not None:
-            loop.launch = request.args["launch"]
-            loop.redefine(sweep)
-            self.store.set_state(sweep.sweep_id, "running")
+            self._run_on(request, loop, sweep)
         elif leases.claim(self.store, sweep.sweep_id, self.driver_id):
+            self._fit(sweep.sweep_id, sweep.budget.parallel, shrink=False)
             release_orphans(self.store, sweep, at=time.time())
             self.loops[sweep.sweep_id] = Loop(self.store, sweep, self.executor, request.args["launch"])
+        elif owner := leases.owner(self.store, sweep.sweep_id):  # it began to run this after we were asked
+            self.store.request(sweep.sweep_id, owner.key, "run", **request.args)
+
+    def _run_on(self, request: Request, loop: Loop, sweep: Sweep) -> None:
+        """Go on with a sweep as it is defined now; where there can't be so many slots, with those that there are."""
+        refused = ""
+        try:
+            self._fit(sweep.sweep_id, sweep.budget.parallel, shrink=True)
+        except SweepError as error:
+            refused = str(error)
+        loop.launch = request.args["launch"]
+        loop.redefine(sweep)
+        self.store.set_state(sweep.sweep_id, "running", refused)
 
     def _scale(self, sweep_id: int, n: int) -> None:
         """Have a sweep run `n` trials at once from now on, and keep that in its definition."""

@@ -28,6 +28,8 @@ from .detached import detach, with_package
 #: The variable that hands a driver the options of its place: an `env` there may hold what others must not read, and
 #: anybody can read a command line.
 PLACE = "JUPYTER_SWEEP_PLACE"
+#: The state that a request gives to a sweep that nobody runs.
+RESTING = {"pause": "paused", "stop": "stopped", "interrupt": "interrupted", "kill": "interrupted"}
 #: How long a driver waits for work where the environment doesn't say.
 IDLE_S = 300.0
 

@@ -430,6 +430,11 @@ class Store:
         at: float | None = self.read(query, sweep_id, verb)[0][0]
         return at
 
+    def asked_last(self, sweep_id: int) -> str:
+        """Give the verb of what was asked last of a sweep, answered or not, be it to run or to rest; "" for nothing."""
+        query = "select verb from requests where sweep_id = ? and verb != 'scale' order by request_id desc limit 1"
+        return next((row[0] for row in self.read(query, sweep_id)), "")
+
     def close_request(self, request_id: int, answer: str = "") -> None:
         """Note that a request was answered; `answer` says why it was refused.
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from made_trials import make_sweep
+from waiting import wait_for
 
 from jupyter_sweep import Int, handle
-from jupyter_sweep.errors import StoreError
+from jupyter_sweep.errors import StoreError, SweepError
 from jupyter_sweep.executors.base import Event, Finished, Lost, SchedulerGone, Started, Task
 from jupyter_sweep.handle import Handle
 from jupyter_sweep.runner import beside, launch
@@ -80,10 +82,8 @@ def test_a_trial_lost_with_its_worker_while_the_sweep_is_interrupted_waits_for_i
 
 def outlasted(store: Store, loop: Loop, made: MadeUp, *, may_return: bool) -> Any:
     """Have the scheduler of a driver go; give the driver, with the loops that it has then."""
-    driver_id = leases.register(store, "made-up")
-    assert driver_id is not None
-    assert leases.claim(store, loop.sweep.sweep_id, driver_id)
-    driver: Any = Driver(store, driver_id, "made-up", made)  # type: ignore[arg-type]
+    driver = driver_of(store, made)
+    assert leases.claim(store, loop.sweep.sweep_id, driver.driver_id)
     driver.loops[loop.sweep.sweep_id] = loop
     outlast(driver, SchedulerGone("tcp://made:1", may_return=may_return), lambda: MadeUp())  # type: ignore[arg-type]
     return driver
@@ -141,3 +141,68 @@ def test_a_driver_that_is_slow_to_start_is_not_taken_for_one_that_dies_again_and
     assert 2 < len(starts) <= handle.MAX_REVIVALS
     with pytest.raises(StoreError, match="died 5 times in a row"):
         wait_until(90)
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("pause", "paused"), ("stop", "stopped"), ("interrupt", "interrupted"), ("kill", "interrupted")]
+)
+def test_a_sweep_whose_driver_died_before_it_rested_as_it_was_asked_to_is_not_begun_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, verb: str, state: str
+) -> None:
+    starts: list[str] = []
+    monkeypatch.setattr(handle.launch, "begin", lambda store, sweep, cwd: starts.append(sweep.name))
+    sweep = store.create_sweep(make_sweep(k=Int(1, 9)))
+    store.set_state(sweep.sweep_id, "running")
+    for asked in ("run", verb, "scale"):
+        store.close_request(store.request(sweep.sweep_id, "made-up", asked))
+    waiting = Handle(store, sweep.sweep_id)
+    wait_for(waiting.revive)
+    assert (waiting.state, starts) == (state, [])
+    store.set_state(sweep.sweep_id, "running")
+    store.close_request(store.request(sweep.sweep_id, "made-up", "run"))
+    wait_for(lambda: waiting.revive() or starts)
+    assert starts == [sweep.name]
+
+
+class Narrow(MadeUp):
+    """One that can't have more slots."""
+
+    def scale(self, n: int) -> None:
+        raise SweepError(f"{n} slots are more than there are.")
+
+
+def driver_of(store: Store, made: MadeUp, key: str = "made-up") -> Any:
+    driver_id = leases.register(store, key)
+    assert driver_id is not None
+    return Driver(store, driver_id, key, made)  # type: ignore[arg-type]
+
+
+def test_a_sweep_that_runs_goes_on_with_the_slots_there_are_when_it_is_asked_for_more(store: Store) -> None:
+    made = Narrow()
+    loop = running(store, made)
+    driver = driver_of(store, made)
+    assert leases.claim(store, loop.sweep.sweep_id, driver.driver_id)
+    driver.loops[loop.sweep.sweep_id] = loop
+    wider = replace(loop.sweep, budget=replace(loop.sweep.budget, parallel=64))
+    store.redefine(wider)
+    store.request(loop.sweep.sweep_id, "made-up", "run", launch="as written")
+    driver._obey_requests()
+    found = store.sweep(loop.sweep.sweep_id)
+    assert (found.state, found.message) == ("running", "64 slots are more than there are.")
+    assert list(driver.loops) == [loop.sweep.sweep_id]
+    assert leases.owner(store, loop.sweep.sweep_id) is not None
+
+
+def test_a_driver_that_is_asked_for_a_sweep_that_another_runs_passes_the_request_on(store: Store) -> None:
+    made = MadeUp()
+    loop = running(store, made)
+    owner, other = driver_of(store, made), driver_of(store, MadeUp(), "other")
+    assert leases.claim(store, loop.sweep.sweep_id, owner.driver_id)
+    store.set_state(loop.sweep.sweep_id, "running")
+    store.request(loop.sweep.sweep_id, "other", "run", launch="as written")
+    other._obey_requests()
+    assert store.open_requests("other") == []
+    (passed_on,) = store.open_requests("made-up")
+    assert (passed_on.verb, passed_on.args) == ("run", {"launch": "as written"})
+    assert store.sweep(loop.sweep.sweep_id).state == "running"
+    assert other.loops == {}
