@@ -10,6 +10,8 @@
 .DEFAULT_GOAL := test
 
 PYTHON ?= python3
+# Processes that tests run in at once: they mostly wait. 0 for a debugger.
+AT_ONCE ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -18,7 +20,7 @@ demo: $(READY)
 
 test: check sidebar
 	@bash .ci/system
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(AT_ONCE) $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psutil
 import pytest
 
 #: Quick tests first, so that a plain mistake is told in seconds.
-ORDER = ("contracts", "faults", "test_notebooks.py", "faces")
+ORDER = ("contracts", "faults", "test_notebooks.py", "faces", "cluster")
 
 
 def pytest_configure() -> None:
@@ -34,13 +35,36 @@ def _let_examples_take_their_time() -> None:
     hypothesis.settings.load_profile("patient")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of faces/ and faults/ by their folder, and put the slow folders last."""
-    items.sort(key=lambda item: max((i for i, part in enumerate(ORDER, 1) if part in item.path.parts), default=0))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of faces/ and faults/ by their folder, and put the slow folders last.
+
+    Of several processes (`-n`) they come first, so that none of these goes on alone in the end.
+    """
+    items.sort(key=rank, reverse=hasattr(config, "workerinput"))
     for item in items:
         for folder in ("faces", "faults"):
             if folder in item.path.parts:
                 item.add_marker(folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each of several processes a whole file at a time, for the sake of what its tests share.
+
+    All that needs the machine to itself (networks, Slurm) goes to one of them.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "cluster" if nodeid.startswith("tests/cluster/") else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def rank(item: pytest.Item) -> int:
+    return max((i for i, part in enumerate(ORDER, 1) if part in item.path.parts), default=0)
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
