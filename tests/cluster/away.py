@@ -48,11 +48,11 @@ class Cluster:
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
         self._start([sys.executable, "-m", "distributed.cli.dask_scheduler", *options], "scheduler", {})
         try:
-            wait_until(file.exists)
+            wait_until(lambda: file.exists() and file.read_text().endswith("\n}"))  # it is there before it is whole
+            self.address = json.loads(file.read_text())["address"]
         except BaseException:
             self.close()
             raise
-        self.address = json.loads(file.read_text())["address"]
 
     def _start(self, command: list[str], name: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER_SWEEP")}
