@@ -526,7 +526,8 @@ def test_a_sweep_is_paused_stopped_resumed_replayed_and_dropped(kernel: Kernel) 
     line = "%%sweep verbs --min loss --grid --jobs 2 --bg\n"
     kernel.cell(line + body)
     handle = sweep("verbs")
-    wait_for(lambda: handle.counts.get("completed", 0) >= 4 and handle.counts.get("running") == 2)
+    # One at least: of trials as short as the first ones a slot may be given all that are left.
+    wait_for(lambda: handle.counts.get("completed", 0) >= 4 and handle.counts.get("running", 0) > 0)
     kernel.cell("%sweep pause verbs")
     wait_for(lambda: not handle._store.open_requests(driver_key(handle.definition.executor)))
 
