@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from jupyter_sweep.proposers import AskTell, proposer
+from jupyter_sweep.proposers.optuna import Tpe
 from jupyter_sweep.space import Choice, Float, Int, Space
+from jupyter_sweep.trial import Objective, Trial, TrialState
 
 SEEDS = range(10)
 TRIALS = 50
@@ -223,3 +225,39 @@ def test_tpe_with_two_targets_draws_near_the_front() -> None:
         x, y = params["x"], params["y"]
         p.tell({"params": params, "metrics": {"loss": x + y, "acc": x - y}})
     assert sum(params["y"] for params in p.ask(20)) / 20 < 0.3, "the front is y = 0"
+
+
+def test_of_a_long_sweep_the_model_is_shown_the_best_what_runs_and_a_fair_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState as Shown
+
+    shown: list[Any] = []
+    sample = TPESampler.sample_relative
+
+    def looking(sampler: Any, study: Any, trial: Any, space: Any) -> Any:
+        shown[:] = study.get_trials(deepcopy=False)
+        return sample(sampler, study, trial, space)
+
+    monkeypatch.setattr(TPESampler, "sample_relative", looking)
+    tpe = Tpe(Space(x=Float(0, 1)), [Objective("loss", "minimize")])
+    known = [
+        Trial(str(i), "s", i, {"x": i / 1999}, TrialState.COMPLETED, metrics={"loss": abs(i / 1999 - 0.3)})
+        for i in range(2000)
+    ]
+    for trial in known:
+        tpe.tell(trial)
+    waiting = [Trial(f"w{i}", "s", 2000 + i, {"x": 0.9 + i / 1e4}, TrialState.RUNNING) for i in range(3)]
+    for trial in waiting:
+        tpe.tell(trial)
+
+    tpe.ask(1)
+
+    final = [t for t in shown if t.state is Shown.COMPLETE]
+    best = sorted(known, key=lambda t: t.metrics["loss"])[:25]
+    assert len(shown) == 250
+    assert {t.params["x"] for t in shown if t.state is Shown.RUNNING} == {t.params["x"] for t in waiting}
+    assert {t.params["x"] for t in best} <= {t.params["x"] for t in final}
+    others = sorted({t.params["x"] for t in final} - {t.params["x"] for t in best})
+    assert 0.35 < median(others) < 0.65
