@@ -145,7 +145,7 @@ class Loop:
                 if again is not None:
                     self.history.waiting.appendleft(again)
                     self._unfinished += again.repetition == 0
-                    self.history.group(again)
+                    self.history.enter(again)
                 return []
         folder.write_numbers(self._folder(ended) / "metrics.json", ended.metrics)
         self.store.finish_trial(ended)
@@ -166,8 +166,7 @@ class Loop:
 
     def _learn(self, trial: Trial, event: Finished | Lost) -> None:
         note_final(self.history, trial)
-        tell(self.history, self.sweep, self.history.group(trial))
-        self.history.forget(self.sweep, trial)
+        tell(self.history, self.sweep, self.history.enter(trial))
         if self._canary is not None and trial.trial_id == self._canary[0]:
             self._canary = None
         if _names_no_metric(event) and self.history.completed == 0:
@@ -303,7 +302,7 @@ class Loop:
             return []
         added = self.store.add_trials(self.sweep, new)
         for trial in added:
-            self.history.group(trial)
+            self.history.enter(trial)
         self.history.waiting.extend(added)
         self._unfinished += sum(trial.repetition == 0 for trial in added)
         return added
@@ -314,7 +313,7 @@ class Loop:
         if not self.sweep.space.allows(defaults) or self.sweep.budget.max_trials == 0:
             return
         added = self._add(new_trials(self.sweep, defaults, -1))
-        tell(self.history, self.sweep, self.history.group(added[0]))
+        tell(self.history, self.sweep, self.history.enter(added[0]))
         self._canary = (added[0].trial_id, time.monotonic() + CANARY_ALONE_S)
 
     def _folder(self, trial: Trial) -> Any:

@@ -49,19 +49,12 @@ class History:
     completed: int = 0
     last_error: str = ""
 
-    def group(self, trial: Trial) -> dict[int, Trial]:
-        """Give the trials of the same configuration by repetition, with this one entered."""
+    def enter(self, trial: Trial) -> str:
+        """Put a trial into the group of its configuration, and give the group's name."""
         name = self.configuration(trial)
         self.configurations += name not in self.groups
-        group = self.groups.setdefault(name, {})
-        group[trial.repetition] = trial
-        return group
-
-    def forget(self, sweep: Sweep, trial: Trial) -> None:
-        """Let go of the configuration of a trial if nothing more is to be told of it."""
-        name = self.configuration(trial)
-        if _is_settled(sweep, self.groups.get(name, {})):
-            del self.groups[name]
+        self.groups.setdefault(name, {})[trial.repetition] = trial
+        return name
 
     def configuration(self, trial: Trial) -> str:
         """Name the configuration of a trial, the same for all its repetitions."""
@@ -95,11 +88,10 @@ def recalled(sweep: Sweep, trials: Callable[[], Iterable[Trial]], reports: Itera
         if trial.state is TrialState.CANCELLED:  # that point may be proposed again
             history.cancelled[trial.fingerprint] = trial.folder
             continue
-        group, name = history.group(trial), history.configuration(trial)
+        name = history.enter(trial)
         to_come[name] -= 1
         if not to_come[name]:
-            tell(history, sweep, group)
-            history.forget(sweep, trial)
+            tell(history, sweep, name)
     return history
 
 
@@ -129,9 +121,12 @@ def note_final(history: History, trial: Trial) -> None:
         history.durations.append(trial.duration_s)
 
 
-def tell(history: History, sweep: Sweep, group: dict[int, Trial]) -> None:
-    """Tell the proposer of one configuration."""
+def tell(history: History, sweep: Sweep, name: str) -> None:
+    """Tell the proposer of one configuration, and let go of it if there is nothing more to be told of it."""
+    group = history.groups[name]
     history.proposer.tell(_standing_for(sweep, group))
+    if _is_settled(sweep, group):
+        del history.groups[name]
 
 
 def _standing_for(sweep: Sweep, group: dict[int, Trial]) -> Trial:
