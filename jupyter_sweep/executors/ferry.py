@@ -2,10 +2,9 @@
 
 What a worker asks for arrives on Dask's own thread, which only queues it. One thread, the scribe, then keeps the order
 of each trial: its log is written as it comes, and its end is passed on after everything that came before it. A few
-other threads carry the files, one piece in the hand of each, and take turns among all transfers, so that none waits for
-another's end and memory stays bounded. Pieces go by calls on a worker through the scheduler, the one way that every
-cluster has; 8 MiB at a time was fastest. A worker gets only what its own trial names,
-and what it sends stays in its own trial's folder.
+other threads, the carriers, take turns among all transfers of files, so that none waits for another's end and memory
+stays bounded. Pieces go by calls on a worker through the scheduler, the one way that every cluster has; 8 MiB at a time
+was fastest. A worker gets only what its own trial names, and what it sends stays in its own trial's folder.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from typing import Any
 from ..errors import SweepError
 from ..worker.context import CHECKPOINT
 from .base import Task
+from .carriers import Carriers, Gone, Steps
 from .confined import Arrival
 from .passport import Passports
 from .trip import Trip
@@ -33,7 +33,6 @@ from .trip import Trip
 PIECE, MIN_PIECE = 8 << 20, 256 << 10
 #: A piece that takes longer is followed by a smaller one, so that every call ends in time.
 SLOW_S = 5.0
-THREADS = 4
 #: How long a worker may take to take or give one piece.
 _PIECE_S = 60.0
 _TURN_S = 0.2
@@ -43,11 +42,6 @@ _TRIES = 3
 
 #: Does something at a worker, or at one parcel there.
 Call = Callable[..., Any]
-Steps = Iterator[None]
-
-
-class Gone(Exception):
-    """The worker, or its wish, is not there any more."""
 
 
 class Ferry:
@@ -67,8 +61,8 @@ class Ferry:
         self._passports = Passports()
         self._trips: dict[str, Trip] = {}
         self._notes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[Steps | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._carriers = Carriers()
+        self._scribe: threading.Thread | None = None
         self._closed = False
 
     def depart(self, task: Task, ticket: str) -> dict[str, Any]:
@@ -99,7 +93,7 @@ class Ferry:
         if trip is not None:
             with trip.lock:
                 trip.over = True
-            if self._threads:
+            if self._scribe is not None:
                 self._notes.put(lambda: _ignore(trip.close_log()))
 
     def close(self) -> None:
@@ -109,25 +103,21 @@ class Ferry:
             with trip.lock:
                 trip.over = True
         self._notes.put(None)
-        for _ in self._threads:
-            self._ready.put(None)
-        until = time.monotonic() + _CLOSE_S
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        self._carriers.close(_CLOSE_S)
+        if self._scribe is not None:
+            self._scribe.join(_CLOSE_S)
         for trip in self._trips.values():
             trip.close_log()
         self._passports.close()
 
     def _start(self) -> None:
-        if not self._threads:
-            work = [self._scribe, *[self._carry] * THREADS]
-            self._threads = [threading.Thread(target=each, name="sweep ferry", daemon=True) for each in work]
-            for thread in self._threads:
-                thread.start()
+        if self._scribe is None:
+            self._scribe = threading.Thread(target=self._write, name="sweep ferry", daemon=True)
+            self._scribe.start()
 
     # -- the scribe ---------------------------------------------------------------------------------------------------
 
-    def _scribe(self) -> None:
+    def _write(self) -> None:
         while (note := self._notes.get()) is not None:
             try:
                 note()
@@ -139,25 +129,14 @@ class Ferry:
         if kind == "log":
             trip.write_log(base64.b64decode(event["data"]))
         elif kind == "want":
-            self._ready.put(self._send(trip, address, event["want"], event["name"]))
+            self._carriers.take(self._send(trip, address, event["want"], event["name"]))
         elif kind == "offer":
-            self._ready.put(self._fetch(trip, address, event["offer"], event["files"]))
+            self._carriers.take(self._fetch(trip, address, event["offer"], event["files"]))
         else:
             problem = trip.close_log()
             self._land({**event, "error": event["error"] or problem}, address)
 
     # -- the carriers -------------------------------------------------------------------------------------------------
-
-    def _carry(self) -> None:
-        while (steps := self._ready.get()) is not None:
-            try:
-                next(steps)
-            except (StopIteration, Gone):
-                continue
-            except Exception:  # one transfer's trouble; its worker gives up after a while
-                traceback.print_exc()
-            else:
-                self._ready.put(steps)
 
     def _call(self, trip: Trip, address: str, verb: str, parcel: str, *args: Any) -> Any:
         error: Exception | None = None
@@ -174,11 +153,17 @@ class Ferry:
 
     def _answer(self, trip: Trip, future: concurrent.futures.Future[Any]) -> Any:
         """Wait for an answer, as long as somebody waits for its trial: to reach a dead host Dask takes 30 s or more."""
-        until = time.monotonic() + _PIECE_S
-        while not concurrent.futures.wait([future], _TURN_S).done:
-            if trip.over or self._closed or time.monotonic() > until:
-                future.cancel()
-                raise Gone
+        begun, is_held = time.monotonic(), False
+        try:
+            while not concurrent.futures.wait([future], _TURN_S).done:
+                waited = time.monotonic() - begun
+                if trip.over or self._closed or waited > _PIECE_S:
+                    future.cancel()
+                    raise Gone
+                is_held = is_held or (waited > SLOW_S and self._carriers.stand_in())
+        finally:
+            if is_held:
+                self._carriers.back()
         return future.result()
 
     def _send(self, trip: Trip, address: str, parcel: str, name: str) -> Steps:
