@@ -77,7 +77,7 @@ FAULTS: dict[str, Callable[[], None]] = {"error": error, "crash": crash, "memory
         ("warm", ["error", "crash", "memory"], {"mem": "150M"}),
         ("fork", ["error", "crash", "memory"], {"mem": "150M"}),
         ("fresh", ["error", "crash", "memory"], {"mem": "150M"}),
-        ("warm", ["timeout"], {"timeout": 6}),
+        ("warm", ["timeout"], {"timeout": 15}),
     ],
 )
 def test_a_retry_goes_on_from_the_checkpoint_whatever_ended_the_attempt_before(
