@@ -32,7 +32,7 @@ def as_of_today(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 
     A parameter that was added since is at its default, one that is gone is left out; values stay as they are.
     """
-    return space.complete(lambda p: params[p.name] if p.name in params else p.start)
+    return space.complete(lambda p: params[p.name] if p.name in params else p.start)  # noqa: SIM401  start takes time
 
 
 def seed_for(sweep_seed: int, params: Mapping[str, Any], repetition: int) -> int:
