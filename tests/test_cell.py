@@ -273,6 +273,17 @@ def test_a_constraint_on_what_the_body_computes_stays_in_the_body(tmp_path: Path
     assert run_trial(job, tmp_path, {"a": 1})["n"] == 1
 
 
+def test_a_constraint_on_members_of_an_enum_of_texts_stays_in_the_body() -> None:
+    cells = "import enum\nclass O(str, enum.Enum):\n    A = 'a'\n    B = 'b'\nfrom jupyter_sweep import Choice, Space\n"
+    body = "{}a = randint(1, 9)\nrequire(o == 'a' or a > 5)\nprint(o, a)\n"
+    for job in (
+        parse(body.format("o = choice(*O)\n"), notebook(cells)),
+        parse(body.format(""), names := notebook(cells), space=names["Space"](o=names["Choice"](*names["O"]))),
+    ):
+        assert job.space.constraints == ()
+        assert "require(o == 'a' or a > 5)" in job.python
+
+
 @pytest.mark.parametrize(
     "law",
     ["require(a > 0)", "require(\n    a > 0 and\n    'é' != 'a'\n)", "x = 1; require(a > 0); y = randint(1, 2)"],

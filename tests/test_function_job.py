@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,30 @@ def test_a_function_that_does_not_fit_the_space_is_told_before_the_start(
     assert len(caught.value.mistakes) == len(says)
     for text in says:
         assert text in str(caught.value)
+
+
+class Word(str, enum.Enum):
+    """Texts that JSON does not keep as what they are."""
+
+    A = "a"
+    B = "b"
+
+
+@pytest.mark.parametrize(
+    "laws",
+    [
+        Space(opt=Choice(*Word), lr=Float(0, 1, when="opt == 'a'")),
+        Space(opt=Choice(*Word), lr=Float(0, 1), constraints=["opt == 'a' or lr < 0.5"]),
+    ],
+)
+def test_a_law_that_could_never_hold_since_it_meets_the_label_of_an_object_is_refused(laws: Space) -> None:
+    with pytest.raises(Mistakes, match="the values of 'opt' are objects"):
+        made("def train(opt, lr=0): return lr\n", laws)
+
+
+def test_a_law_may_ask_whether_an_object_is_there() -> None:
+    space = Space(opt=Choice(None, len), lr=Float(0, 1, when="opt is not None"))
+    assert made("def train(opt, lr=0): return lr\n", space).space.active({"opt": None}) == ["opt"]
 
 
 def test_a_wrapped_function_keeps_its_own_signature() -> None:

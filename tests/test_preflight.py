@@ -142,6 +142,18 @@ SEEDED: dict[str, Seeded] = {
         "values of `f` are objects",
         "def f1(): pass\ndef f2(): pass\n",
     ),
+    "a condition on texts that are members of an enum": Seeded(
+        "o = choice(*O)\nif o == 'a':\n    n = randint(1, 2)\n    print(n)\n",
+        [4],
+        "values of `o` are objects",
+        "import enum\nclass O(str, enum.Enum):\n    A = 'a'\n    B = 'b'\n",
+    ),
+    "a condition on a number within a group that is a member of an enum": Seeded(
+        "g = choice({'k': K.A}, {'k': K.B})\nif g['k'] > 1:\n    n = randint(1, 2)\n    print(n)\n",
+        [4],
+        "values of `g` are objects",
+        "import enum\nclass K(enum.IntEnum):\n    A = 1\n    B = 2\n",
+    ),
     "an undefined name in a condition": Seeded(
         LR + "if los > 0:\n    n = randint(1, 2)\n    print(n, lr)\n", [3], "`los` is not defined"
     ),

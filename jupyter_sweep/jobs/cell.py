@@ -190,7 +190,7 @@ class _Reading:
             space.allows(space.defaults())
         except SweepError as error:
             return [Mistake(str(error), 1)]
-        return []
+        return [replace(mistake, line=1) for mistake in objects.mistaken(space)]
 
     def tree(self) -> ast.Module:
         """Give the body's tree with everything blanked that is no part of the identity."""

@@ -116,6 +116,7 @@ def _mistakes(job: object, space: object, ignore: Sequence[str]) -> Iterator[Mis
             yield Mistake(f"ignore names {name!r}, which is no parameter.{suggest(name, space.names)}")
     if not space.names:
         yield Mistake("the space has no parameter, so there is nothing to vary", fix="Space(lr=Float(1e-4, 1e-1))")
+    yield from objects.mistaken(space)
     try:
         space.allows(space.defaults())
     except SweepError as error:

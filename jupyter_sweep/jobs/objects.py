@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..errors import Mistake
 from ..space import codec
 from ..space.parameter import Parameter
 from ..space.space import Space
@@ -24,6 +25,21 @@ def objects_in(parameters: Iterable[Parameter]) -> dict[str, list[Any]]:
             if not codec.is_plain(value):
                 found.setdefault(parameter.name, []).append(value)
     return found
+
+
+def mistaken(space: Space) -> list[Mistake]:
+    """Name the laws of a space that would meet a label where they expect text or a number, and so never hold."""
+    posing = {p.name: c for p in space.parameters.values() for c in p.choices if codec.poses(c)}
+    laws = [(f"the condition {c} of {p.name!r}", c.names) for p in space.parameters.values() for c in p.when]
+    laws += [(f"the constraint {c}", c.names) for c in space.constraints]
+    return [
+        Mistake(
+            f"{law} can't be decided before the start: the values of {name!r} are objects, such as {posing[name]!r}",
+            fix="let the space have plain values (text, numbers), and make the objects of them in the job",
+        )
+        for law, names in dict.fromkeys(laws)
+        for name in sorted(names & posing.keys())
+    ]
 
 
 def storable(space: Space, captured: Capture) -> Space:

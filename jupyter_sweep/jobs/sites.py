@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import vocabulary
 from ..errors import Mistake, SweepError, suggest
+from ..space import codec
 from ..space.condition import Condition, Constraint
 from ..space.parameter import Parameter
 from ..space.space import Space
@@ -223,6 +224,8 @@ class _Walk:
             self.found.lines[parameter.name] = 0
             self.found.parameters.append(self._pinned(parameter))
             self._symbols.declare(parameter.name)
+            if any(_is_object(c) for c in parameter.choices):
+                self._symbols.objects.add(parameter.name)
         self.found.constraints += space.constraints
         self._symbols.constants.update(space.constants)
 
@@ -355,4 +358,4 @@ class _Walk:
 
 
 def _is_object(value: Any) -> bool:
-    return not isinstance(value, (bool, int, float, str, list, tuple, dict, type(None)))
+    return not isinstance(value, (bool, int, float, str, list, tuple, dict, type(None))) or codec.poses(value)

@@ -55,6 +55,19 @@ def is_plain(value: Any) -> bool:
     return value is None or type(value) in _ATOMS
 
 
+def poses(value: Any) -> bool:
+    """Tell whether a value passes for plain data that `encode` does not keep, as a member of a `str` enum does.
+
+    A condition would read it as if it were the text or number, and is told a label in its place.
+    """
+    value = scalar(value)
+    if type(value) in (list, tuple):
+        return any(map(poses, value))
+    if type(value) is dict:
+        return any(map(poses, [*value, *value.values()]))
+    return isinstance(value, (*_ATOMS, list, tuple, dict)) and type(value) not in _ATOMS
+
+
 def label(value: Any, digest: str = "") -> str:
     """Give the name under which an object is shown: of a class or function its own; else its type's, with `digest`."""
     name = getattr(value, "__qualname__", None)
