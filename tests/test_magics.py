@@ -207,6 +207,12 @@ def test_a_space_of_the_notebook_takes_the_place_of_ranges(shell: InteractiveShe
     assert all(0.1 <= float(str(row["x"])) <= 0.2 and row["k"] in (1, 2) for row in frame(shell, "spaced"))
 
 
+def test_a_space_may_be_made_of_names_of_the_notebook_in_a_comprehension(shell: InteractiveShell) -> None:
+    run(shell, "from jupyter_sweep import Float, Space\nwidths = ['w1', 'w2']")
+    line = '%%sweep spread --min loss --dry-run --space "Space(**{name: Float(0, 1) for name in widths})"'
+    assert "w2  uniform(0.0, 1.0)" in run(shell, f"{line}\nloss = w1 + w2")
+
+
 def test_a_dry_run_shows_what_would_run_and_writes_nothing(shell: InteractiveShell, home: Path) -> None:
     said = run(shell, f"%%sweep plan --min loss -n 7 --stop asha --seed 5 --dry-run\n{BODY}")
     for words in ("plan", "minimize loss", "7", "tpe", "asha", "seed 5", "uniform(0.0, 1.0)", "randint(1, 4)", "score"):

@@ -166,6 +166,13 @@ def test_a_value_in_braces_is_evaluated_in_the_notebook() -> None:
     assert "can't evaluate {budget}: NameError" in messages("--min loss -n {budget}")[0]
 
 
+@pytest.mark.parametrize("expression", ["sum([b for k in (1, 2) if k < b])", "max(map(lambda k: k * b, (1, 10)))"])
+def test_code_within_a_value_in_braces_sees_the_names_of_the_notebook(expression: str) -> None:
+    names = {"b": 5}
+    assert parse_line(f"--min loss -n {{{expression}}}", namespace=names).trials == eval(expression, {**names})
+    assert names == {"b": 5}
+
+
 def test_options_given_several_times_are_collected() -> None:
     options = parse_line("--min loss --tag a --tag b --ignore x,y --ignore z")
     assert (options.tag, options.ignore) == (("a", "b"), ("x", "y", "z"))

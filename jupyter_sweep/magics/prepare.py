@@ -145,7 +145,7 @@ def _space(expression: str, namespace: Mapping[str, Any]) -> Space | None:
     if not expression:
         return None
     try:
-        value = eval(expression, {}, dict(namespace))
+        value = eval(expression, dict(namespace))  # as globals: a comprehension inside sees no others
     except Exception as error:
         raise SweepError(f"--space can't evaluate {expression!r}: {type(error).__name__}: {error}") from None
     if not isinstance(value, Space):

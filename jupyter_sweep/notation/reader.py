@@ -200,7 +200,7 @@ class Reader:
         if not self.on_line or not re.fullmatch(r"\{.+\}", text):
             return text
         try:
-            value = eval(text[1:-1], {}, dict(self.namespace))
+            value = eval(text[1:-1], dict(self.namespace))  # as globals: a comprehension inside sees no others
             return specs.address_of(value) or str(value)
         except Exception as error:
             raise SweepError(f"can't evaluate {text}: {type(error).__name__}: {error}") from None
