@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from .handle import Handle
 from .jobs.base import Job, JobRef
 from .jobs.function import FunctionJob, function_job
 from .notation import options as notation
-from .notation import profiles
+from .notation import profiles, table
 from .notation.options import Options
 from .results import failures
 from .runner import beside, foresight, inline, launch
@@ -174,7 +175,7 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
     given, made = _prepared(job, space, _manner.options(options))
     sweep = notation.build(
         given,
-        name=given.name or f"{job.__name__.strip('_<>')}-{given.targets[0]}",
+        name=given.name or _default_name(job, given.targets[0]),
         space=made.space,
         job=JobRef(made.kind, made.fingerprint, "", source=made.source),
     )
@@ -188,6 +189,15 @@ def run(job: Callable[..., Any], space: Space, **options: Any) -> Handle:
         if said := failures.told(handle.trials()):
             _manner.say(said)
     return handle
+
+
+def _default_name(job: Any, target: str) -> str:
+    """Name a call after its function and the first target; a partial has its function's name, an object its class's."""
+    while isinstance(job, functools.partial):
+        job = job.func
+    stem = str(getattr(job, "__name__", type(job).__name__)).strip("_<>")
+    whole = f"{stem}-{target}"
+    return whole if table.NAME.fullmatch(whole) else table.default_name(stem, target)
 
 
 def _prepared(job: Callable[..., Any], space: Space, keywords: dict[str, Any]) -> tuple[Options, FunctionJob]:

@@ -21,6 +21,7 @@ from conftest import command_of, processes_of, shared_home
 
 from jupyter_sweep import Choice, Float, Int, Space, SweepError, checkpoint, report, run, save, seed, sweep
 from jupyter_sweep.handle import Handle
+from jupyter_sweep.notation import table
 
 SPACE = Space(x=Float(0, 1), k=Int(1, 4))
 WHERE: list[dict[str, Any]] = [{"on": "inline"}, {"jobs": 2}, {"on": "threads", "jobs": 2}]
@@ -105,7 +106,29 @@ def test_functions_of_all_sorts_and_what_they_give(folder: Path) -> None:
         for where in ({"on": "inline"}, {"jobs": 2}):
             handle = run(job, space, name=f"{kind}-{'in' if 'on' in where else 'out'}", min="loss", grid=True, **where)
             assert handle.df["loss"].tolist() == [3, 1, 2], kind
-    assert run(lambda k: k, space, min="loss", grid=True, on="inline").name.endswith("loss")
+
+
+def test_a_call_without_a_name_is_named_after_its_function_and_target(folder: Path) -> None:
+    class Scaled:
+        def __call__(self, k: int) -> dict[str, float]:
+            return {"loss": float(k), "val/loss": float(k)}
+
+    def add(base: float, k: int) -> float:
+        return base + k
+
+    def écart(k: int) -> float:
+        return k
+
+    jobs: list[tuple[Callable[..., Any], str, str]] = [
+        (functools.partial(functools.partial(add), 0.0), "loss", "add-loss"),
+        (lambda k: k, "loss", "lambda-loss"),
+        (Scaled(), "val/loss", "Scaled-val_loss"),
+        (écart, "loss", "sweep-écart-loss"),
+    ]
+    for job, target, name in jobs:
+        handle = run(job, Space(k=Choice(3, 1)), min=target, grid=True, on="inline")
+        assert (handle.name, handle.folder.name) == (name, name)
+        assert table.NAME.fullmatch(name)
 
 
 # -- inline -----------------------------------------------------------------------------------------------------------

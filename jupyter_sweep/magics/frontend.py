@@ -6,7 +6,6 @@ Nothing here fails for want of an answer: a terminal, nbclient and a bare shell 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,10 +38,7 @@ def notebook(shell: InteractiveShell) -> Path | None:
 
 def default_name(notebook: Path | None, target: str) -> str:
     """Name a sweep that the line does not name: after the notebook and the first target, or "sweep-loss"."""
-    stem = re.sub(r"[^\w.-]+", "_", notebook.stem) if notebook else "sweep"
-    tail = "-" + re.sub(r"[^\w.-]+", "_", target)[:24]
-    name = stem[: 64 - len(tail)] + tail
-    return name if table.NAME.fullmatch(name) else ("sweep-" + name.lstrip("_.-"))[:64]
+    return table.default_name(notebook.stem if notebook else "sweep", target)
 
 
 def kernel_request(shell: InteractiveShell) -> dict[str, Any]:

@@ -135,6 +135,13 @@ def name(text: str) -> str:
     return text
 
 
+def default_name(stem: str, target: str) -> str:
+    """Name a sweep that has no name after what holds it and its first target; "sweep-loss" where that gives none."""
+    tail = "-" + re.sub(r"[^\w.-]+", "_", target)[:24]
+    text = re.sub(r"[^\w.-]+", "_", stem)[: 64 - len(tail)] + tail
+    return text if NAME.fullmatch(text) else ("sweep-" + text.lstrip("_.-"))[:64]
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
