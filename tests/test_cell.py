@@ -460,6 +460,27 @@ def test_ignored_names_are_captured_but_not_counted(tmp_path: Path) -> None:
     assert fingerprint(body.format(1), "verbose = 1\n") != fingerprint(body.format(1), "verbose = 2\n")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "lr = uniform(0, 1)\nwhere = str('{}')\nprint(lr, where)\n",
+        "lr = uniform(0, 1)\nwhere: str = str('{}')\nprint(lr, where)\n",
+        "lr = uniform(0, 1)\nif lr > 0.5:\n    where = '{}'\nelse:\n    where = ''\nprint(lr, where)\n",
+        "lr = uniform(0, 1)\nfor i in range(2):\n    where = f'{}/{{i}}'\nprint(lr, where)\n",
+    ],
+)
+def test_what_the_body_assigns_to_an_ignored_name_does_not_count(body: str, tmp_path: Path) -> None:
+    one, two = (parse(body.format(text), ignore=["where"]) for text in ("cpu", "cuda"))
+    assert one.fingerprint == two.fingerprint
+    assert parse(body.format("cpu")).fingerprint != parse(body.format("cuda")).fingerprint
+    assert "cuda" in run_trial(two, tmp_path, {"lr": 0.75})["where"]
+
+
+def test_what_a_function_assigns_to_a_name_of_its_own_counts_whatever_is_ignored() -> None:
+    body = "lr = uniform(0, 1)\nwhere = 1\ndef f():\n    where = {}\n    return where\nprint(lr, where, f())\n"
+    assert len({parse(body.format(n), ignore=["where"]).fingerprint for n in (1, 2)}) == 2
+
+
 def test_a_plain_run_of_the_body_in_the_kernel_changes_nothing() -> None:
     body = textwrap.dedent("""\
         lr = uniform(0, 1)

@@ -24,6 +24,7 @@ from .capture import Capture, capture
 from .digest import digest_tree
 from .jobfile import identity, write_job
 from .sites import find_sites
+from .statements import assignment
 
 #: Line, column, end line, end column, name: an expression of the source that a drawn value replaces.
 Site = tuple[int, int, int, int, str]
@@ -196,8 +197,9 @@ class _Reading:
         """Give the body's tree with everything blanked that is no part of the identity."""
         blank: dict[int, ast.AST] = {id(node): _marker(name) for node, name in self._sites.sites}
         blank |= {id(node): ast.Expr(ast.Constant("")) for node in self._sites.decided}
-        for name in self._ignore & self._sites.literals.keys():
-            blank |= {id(node): _marker(name) for node in self._sites.literals[name]}
+        for name, value in map(assignment, scopes.own_nodes(self._body.tree.body)):
+            if value is not None and name in self._ignore - self._sites.lines.keys():
+                blank[id(value)] = _marker(name)
         return copy.deepcopy(self._body.tree, blank)  # its memo: what stands in it is taken as copied
 
     def capture(self, tree: ast.Module, folder: str, mistakes: list[Mistake]) -> Capture | None:

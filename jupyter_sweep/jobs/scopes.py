@@ -73,20 +73,20 @@ def names_of(
 def bound_in(statements: Sequence[ast.stmt]) -> dict[str, ast.AST]:
     """Give the names that statements bind in their own scope, with a node each; what lies deeper is left out."""
     found: dict[str, ast.AST] = {}
-    for node in _own_nodes(statements):
+    for node in own_nodes(statements):
         for name in _binds(node):
             found.setdefault(name, node)
     return found
 
 
-def _own_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def own_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Give the nodes of one scope. Of a comprehension only what `:=` binds outside belongs to it."""
     for node in statements:
         yield node
         if isinstance(node, _Comprehension):
             yield from (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
         elif not isinstance(node, (*_Function, ast.ClassDef, ast.Lambda)):
-            yield from _own_nodes(ast.iter_child_nodes(node))
+            yield from own_nodes(ast.iter_child_nodes(node))
 
 
 def _binds(node: ast.AST) -> list[str]:
@@ -354,7 +354,7 @@ class _Walk(ast.NodeVisitor):
     visit_FunctionDef = visit_AsyncFunctionDef = _function
 
     def _function_body(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        inner = list(_own_nodes(node.body))
+        inner = list(own_nodes(node.body))
         declared = frozenset(n for d in inner if isinstance(d, ast.Global) for n in d.names)
         passed = {n for d in inner if isinstance(d, ast.Nonlocal) for n in d.names}
         local = (_arguments(node.args) | set(bound_in(node.body))) - declared - passed
