@@ -114,6 +114,15 @@ def test_neighbouring_parts_of_a_tree_cannot_be_confused() -> None:
     assert len({tree(source) for source in sources}) == len(sources)
 
 
+@pytest.mark.parametrize(
+    ("nothing", "none"),
+    [("def f(*, a, b=1): pass", "def f(*, a=None, b=1): pass"), ("lambda *, a: a", "lambda *, a=None: a"),
+     ("{**a, 'k': 1}", "{None: a, 'k': 1}")],
+)  # fmt: skip
+def test_nothing_is_not_the_same_as_none(nothing: str, none: str) -> None:
+    assert tree(nothing) != tree(none)
+
+
 def test_a_tree_may_be_deeper_than_the_stack_and_is_left_as_it_was() -> None:
     node: ast.expr = ast.Constant(1)
     for _ in range(20_000):

@@ -15,6 +15,8 @@ import itertools
 from typing import Any
 
 _BLIND = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+#: Lists in which None stands for nothing: a keyword without a default, the key of `**`.
+_GAPPED = frozenset({"kw_defaults", "keys"})
 
 
 def digest_tree(node: ast.AST) -> str:
@@ -70,6 +72,7 @@ def _fields(node: ast.AST) -> list[Any]:
         if isinstance(value, list):
             value = [item for item in value if not _is_bare_string(item)]
             value = _joined(value) if isinstance(node, ast.JoinedStr) else value
+            value = _with_none_written(value) if name in _GAPPED else value
         if name not in _BLIND and value is not None and value != []:
             parts += [_Token(b" " + name.encode() + b"="), value]
     return [*parts, _Token(b")")]
@@ -77,6 +80,11 @@ def _fields(node: ast.AST) -> list[Any]:
 
 def _is_bare_string(item: object) -> bool:
     return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
+
+
+def _with_none_written(values: list[Any]) -> list[Any]:
+    """Give the items with each None that is written out told apart from a gap, which reads as None otherwise."""
+    return [_Token(b"written None;") if isinstance(v, ast.Constant) and v.value is None else v for v in values]
 
 
 def _joined(values: list[Any]) -> list[Any]:
