@@ -273,6 +273,14 @@ def test_a_constraint_on_what_the_body_computes_stays_in_the_body(tmp_path: Path
     assert run_trial(job, tmp_path, {"a": 1})["n"] == 1
 
 
+def test_what_a_function_assigns_as_global_is_there_and_decides_nothing_before_the_start(tmp_path: Path) -> None:
+    body = "a = randint(1, 9)\n{}def step():\n    global n\n    n = a\nstep()\nrequire(n > 2)\nprint(n)\n"
+    for first in ("", "n = 0\n"):
+        job = parse(body.format(first))
+        assert job.space.constraints == ()
+        assert run_trial(job, tmp_path, {"a": 5})["n"] == 5
+
+
 def test_a_constraint_on_members_of_an_enum_of_texts_stays_in_the_body() -> None:
     cells = "import enum\nclass O(str, enum.Enum):\n    A = 'a'\n    B = 'b'\nfrom jupyter_sweep import Choice, Space\n"
     body = "{}a = randint(1, 9)\nrequire(o == 'a' or a > 5)\nprint(o, a)\n"

@@ -81,6 +81,8 @@ def test_type_parameters_are_names_of_their_own() -> None:
         ("if x:\n    print(a)\na = 1", {}),
         ("x = None and a\na = 1", {}),
         ("def f(): return a\nf()\na = 1", {}),
+        ("def f():\n    global a\n    a = 1\nf()\nprint(a)", {}),
+        ("print(a)\ndef f():\n    global a\n    a = 1\nf()", {"a": 1}),
     ],
 )
 def test_a_read_that_certainly_comes_too_early_is_told(source: str, early: dict[str, int]) -> None:

@@ -184,9 +184,9 @@ class _Walk(ast.NodeVisitor):
             scope.local.add(name)
             return
         self.names.bound.setdefault(name, getattr(node, "lineno", 0))
+        self._seen.add(name)  # by a function that declares it global: whether that has run is not known
         if scope is None:
             self._assigned.add(name)
-            self._seen.add(name)
 
     # statements
 

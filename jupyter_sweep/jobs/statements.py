@@ -56,14 +56,20 @@ def _pairs(node: ast.stmt) -> list[tuple[str, ast.expr]]:
 
 
 def _changed(node: ast.stmt) -> list[str]:
-    """Give the names whose objects a statement changes in plain sight: `x[0] = 1`, `x.y = 1`, `x.append(1)`."""
+    """Give the names whose objects a statement changes in plain sight: `x[0] = 1`, `x.y = 1`, `x.append(1)`.
+
+    Also those that a function which it defines assigns as `global x`.
+    """
     found: list[ast.Name | None] = []
+    outer = {name for inner in ast.walk(node) if isinstance(inner, ast.Global) for name in inner.names}
     for inner in ast.walk(node):
         if isinstance(inner, (ast.Attribute, ast.Subscript)) and isinstance(inner.ctx, (ast.Store, ast.Del)):
             found.append(root(inner))
         elif isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call):
             method = inner.value.func
             found.append(root(method) if isinstance(method, ast.Attribute) else None)
+        elif isinstance(inner, ast.Name) and inner.id in outer and not isinstance(inner.ctx, ast.Load):
+            found.append(inner)
     return [name.id for name in found if name is not None]
 
 
