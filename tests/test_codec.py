@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 import random
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,14 @@ def test_objects_become_label_and_digest_wherever_they_stand() -> None:
     assert held == {"act": Opaque("len", "01234567"), "nets": (held["nets"][0], held["nets"][1]), "n": 1}
     assert str(held["act"]) == "len"
     assert held["nets"][1].label.endswith("Net#0123")
+
+
+def test_members_of_an_enum_and_paths_are_shown_as_what_they_are() -> None:
+    class Act(enum.Enum):
+        RELU = "relu"
+
+    assert codec.label(Act.RELU, "0123") == "Act.RELU"
+    assert codec.label(PurePosixPath("data/small.csv"), "0123") == "PurePosixPath('data/small.csv')"
 
 
 def test_two_objects_are_the_same_choice_only_if_they_are_one_object() -> None:

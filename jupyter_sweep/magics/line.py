@@ -81,7 +81,7 @@ def _name_for_verb(tools: Tools, word: str) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise SweepError(f"A trial is named by its number, got {text!r}.")
     return int(text)
 

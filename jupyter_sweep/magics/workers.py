@@ -148,7 +148,7 @@ def _span(seconds: float) -> str:
 def scale(tools: Tools, given: list[str], flags: set[str]) -> None:
     """Have a sweep run so many trials at once from now on."""
     handle, text = tools.handle(given[0]), given[1]
-    if not text.isdigit():
+    if not text.isdecimal():
         raise SweepError(f"The number of trials at once is a whole number, got {text!r}: %sweep scale {handle.name} 8")
     handle.scale(int(text))
     if handle.driver is None:

@@ -159,6 +159,8 @@ def proposer(
     >>> p.exhausted
     True
     """
+    if not isinstance(space, Space):
+        raise SweepError(f"the space must be a Space, got {space!r:.100}: Space(lr=Float(1e-4, 1e-1, log=True))")
     cls = plugins.load("proposer", name)
     objectives = [Objective(m, "minimize") for m in _names(min)] + [Objective(m, "maximize") for m in _names(max)]
     if cls.adaptive and not objectives:

@@ -8,9 +8,11 @@ wrote the text, so that a trial has the same identity in every kernel.
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 _ATOMS = (bool, int, float, str)
@@ -69,7 +71,14 @@ def poses(value: Any) -> bool:
 
 
 def label(value: Any, digest: str = "") -> str:
-    """Give the name under which an object is shown: of a class or function its own; else its type's, with `digest`."""
+    """Give the name under which an object is shown: of a class or function its own; else its type's, with `digest`.
+
+    A member of an enum and a path say what they are; other objects may change their text with their library.
+    """
+    if isinstance(value, enum.Enum) and value.name:
+        return f"{type(value).__qualname__.rpartition('.<locals>.')[2]}.{value.name}"
+    if isinstance(value, PurePath):
+        return repr(value)
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str) and "<" not in name:
         return name

@@ -498,6 +498,11 @@ def test_a_proposer_that_learns_wants_a_target_and_others_do_not() -> None:
         proposer("tpe", FINITE["two values"])
 
 
+def test_what_is_no_space_is_refused_saying_what_one_looks_like() -> None:
+    with pytest.raises(SweepError, match=r"must be a Space, got \{'lr': 1\}: Space\(lr="):
+        proposer("random", {"lr": 1})  # type: ignore[arg-type]
+
+
 def test_an_unknown_proposer_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(SweepError, match="Did you mean 'sobol'"):
         proposer("soboll", FINITE["two values"])
