@@ -17,6 +17,7 @@ import pytest
 from samples import a_sweep
 
 from jupyter_sweep.errors import StoreError
+from jupyter_sweep.handle import Handle
 from jupyter_sweep.jobs.storing import write_buffer
 from jupyter_sweep.store import folder, leases
 from jupyter_sweep.store.schema import MIGRATIONS
@@ -196,6 +197,25 @@ def test_dropping_a_sweep_forgets_all_its_versions(store: Store) -> None:
     assert list(store.each_report(sweep.sweep_id)) == []
     with pytest.raises(StoreError, match="dropped"):
         store.sweep(sweep.sweep_id)
+
+
+def test_what_knew_a_dropped_sweep_never_shows_another_one(store: Store) -> None:
+    handle = Handle(store, store.create_sweep(a_sweep()).sweep_id)
+    store.add_trials(handle.definition, [new(0), new(1)])
+    assert len(handle.trials()) == 2
+    store.drop_sweep("digits")
+    again = store.create_sweep(a_sweep())
+    other = store.create_sweep(a_sweep("other"))
+    assert len({handle.sweep_id, again.sweep_id, other.sweep_id}) == 3
+    with pytest.raises(StoreError, match="dropped"):
+        print(handle.df)
+
+
+def test_sweeps_of_one_batch_have_ids_of_their_own(store: Store) -> None:
+    with store.batch():
+        ids = [store.create_sweep(a_sweep(name)).sweep_id for name in ("a", "b", "c")]
+    assert ids == sorted(set(ids))
+    assert [sweep.name for sweep in store.sweeps()] == ["a", "b", "c"]
 
 
 def test_store_and_folder_are_private(store: Store) -> None:

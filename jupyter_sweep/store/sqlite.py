@@ -171,7 +171,8 @@ class Store:
         """Write the definition and give it with `sweep_id`, `version`, `state`.
 
         The version of this name that has the same fingerprint is taken up again; otherwise a new version begins.
-        `fresh` begins a new version in any case; `adopt` keeps the newest version although its code differs.
+        `fresh` begins a new version in any case; `adopt` keeps the newest version although its code differs. A new
+        id is the number of this change, which no sweep had before: a handle to a dropped sweep never shows another one.
         """
         with self.write() as (db, change):
             query = "select sweep_id, version, state, created_at from sweeps where name = ? {} order by version desc limit 1"
@@ -188,11 +189,17 @@ class Store:
             (newest,) = db.execute(
                 "select coalesce(max(version), 0) from sweeps where name = ?", (sweep.name,)
             ).fetchone()
-            cursor = db.execute(
-                "insert into sweeps (name, version, fingerprint, definition, state, created_at, change) values (?, ?, ?, ?, ?, ?, ?)",
-                (sweep.name, newest + 1, sweep.job.fingerprint, definition, "queued", sweep.created_at, change),
+            (behind,) = db.execute("select coalesce(max(sweep_id), 0) + 1 from sweeps").fetchone()
+            sweep_id = max(change, behind)  # of several in one batch each has its own
+            db.execute(
+                "insert into sweeps (sweep_id, name, version, fingerprint, definition, state, created_at, change) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(sweep_id, sweep.name, newest + 1, sweep.job.fingerprint, definition),
+                    *("queued", sweep.created_at, change),
+                ),
             )
-            return replace(sweep, sweep_id=cursor.lastrowid or 0, version=newest + 1, state="queued")
+            return replace(sweep, sweep_id=sweep_id, version=newest + 1, state="queued")
 
     def sweep(self, sweep_id: int) -> Sweep:
         """Give one sweep; StoreError when it was dropped."""
