@@ -199,6 +199,18 @@ def test_dropping_a_sweep_forgets_all_its_versions(store: Store) -> None:
         store.sweep(sweep.sweep_id)
 
 
+def test_a_new_trial_never_gets_a_folder_that_is_there(store: Store) -> None:
+    (before,) = store.add_trials(store.create_sweep(a_sweep()), [new(0)])
+    left = folder.make_trial_folder(store.home, before.folder) / "checkpoint"
+    left.write_text("of another trial")
+    store.drop_sweep("digits")  # and its folder could not be removed
+    (after,) = store.add_trials(store.create_sweep(a_sweep()), [new(0)])
+    assert (after.number, after.params) == (before.number, before.params)
+    assert not (store.home / after.folder).exists()
+    assert (store.home / after.folder).parent == left.parent.parent
+    assert left.read_text() == "of another trial"
+
+
 def test_what_knew_a_dropped_sweep_never_shows_another_one(store: Store) -> None:
     handle = Handle(store, store.create_sweep(a_sweep()).sweep_id)
     store.add_trials(handle.definition, [new(0), new(1)])

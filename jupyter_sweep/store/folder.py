@@ -13,6 +13,7 @@ renamed, so that a reader never sees half of one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -89,6 +90,19 @@ def trial_folder(number: int, params: Mapping[str, Any]) -> str:
             break
         name = joined
     return name
+
+
+def free_trial_folder(home: Path, sweep: str, number: int, params: Mapping[str, Any]) -> str:
+    """Give the path under `home` for a new trial's folder, one that is not there.
+
+    One may be that this store never made: `sweeps.db` was moved away, or a sweep dropped whose files could not be
+    removed. The new trial would go on from its checkpoint, add to its log, and give its files for its own.
+    """
+    path = plain = f"{sweep}/{trial_folder(number, params)}"
+    further = itertools.count(2)
+    while os.path.lexists(home / path):
+        path = f"{plain}~{next(further)}"
+    return path
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -263,7 +263,7 @@ class Store:
                 "select coalesce(max(number), -1) + 1 from trials where name = ?", (sweep.name,)
             ).fetchone()
             for number, item in enumerate(new, start=first):
-                path = f"{sweep.name}/{folder.trial_folder(number, item.params)}"
+                path = folder.free_trial_folder(self.home, sweep.name, number, item.params)
                 cursor = db.execute(
                     "insert into trials (sweep_id, name, number, params, state, fingerprint, repetition, seed, proposal, folder, "
                     "queued_at, change) values (?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",
