@@ -199,6 +199,33 @@ def test_dropping_a_sweep_forgets_all_its_versions(store: Store) -> None:
         store.sweep(sweep.sweep_id)
 
 
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        "{at} nfs4",
+        "{at} fuse.glusterfs",
+        "{at} ceph",
+        "{at} autofs\nserver:/home {at} nfs4",  # as an automounter leaves it: the later one lies on top
+        "{at} nfs4\n/dev/sdb {at}/elsewhere ext4",
+    ],
+)
+@pytest.mark.parametrize("name", ["home", "my home", "a\\b"])
+def test_a_store_on_a_network_file_system_uses_no_shared_memory(
+    mounts: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = str(tmp_path.resolve() / name).replace("\\", "\\134").replace(" ", "\\040")
+    table = tmp_path / "mounts"
+    lines = f"/dev/sda / ext4\nserver:/home {mounts}\n".replace("{at}", at).splitlines()
+    table.write_text("".join(f"{line} rw,relatime 0 0\n" for line in lines))
+    monkeypatch.setattr(folder, "MOUNTS", table)
+    store = Store(tmp_path / name / "sweeps")
+    store.create_sweep(a_sweep())
+    assert "network" in store.notice
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("pragma journal_mode").fetchone()[0] == "delete"
+    assert Store(tmp_path / "sweeps").notice == ""
+
+
 def test_a_new_trial_never_gets_a_folder_that_is_there(store: Store) -> None:
     (before,) = store.add_trials(store.create_sweep(a_sweep()), [new(0)])
     left = folder.make_trial_folder(store.home, before.folder) / "checkpoint"

@@ -33,7 +33,12 @@ MOST_SAVED = 200
 _MAX_NAME = 96
 _LOG_TAIL = 1_000_000
 _YOUNG_S = 3600.0
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "fuse.sshfs", "afs", "9p", "glusterfs"}
+_NETWORK = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "9p", "ceph", "glusterfs"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse"),
+}
+#: The kernel's table of what is mounted.
+MOUNTS = Path("/proc/mounts")
 
 
 def make_private(folder: Path) -> Path:
@@ -209,10 +214,16 @@ def is_on_network(path: Path) -> bool:
 def _file_system(path: Path) -> str:
     """Give the type of the file system that holds `path`, from the kernel's mount table; empty where there is none."""
     try:
-        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     target = str(path.resolve())
-    mounts = [line.split()[1:3] for line in lines]
+    mounts = [(_unescaped(line.split()[1]), line.split()[2]) for line in lines]
     inside = [(point, kind) for point, kind in mounts if target == point or target.startswith(point.rstrip("/") + "/")]
-    return max(inside, key=lambda item: len(item[0]))[1] if inside else ""
+    # Of two in one place the later one hides the other: an automounter's own lies under what it has mounted.
+    return max(reversed(inside), key=lambda item: len(item[0]))[1] if inside else ""
+
+
+def _unescaped(text: str) -> str:
+    """Give a path of the mount table, which writes blanks and backslashes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
