@@ -7,6 +7,7 @@ variables, never in the text of the command, so that no name can become a comman
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import math
 import os
@@ -126,6 +127,8 @@ def _post(address: str, data: Mapping[str, Any], limit_s: float) -> None:
     except OSError as error:
         why = getattr(error, "reason", error)
         raise SweepError(f"{host} did not take it: {why or type(error).__name__}") from error
+    except (http.client.HTTPException, ValueError) as error:  # no HTTP comes back, or no name of a host can be so
+        raise SweepError(f"{host} did not take it: {type(error).__name__}") from error
 
 
 def _run(command: str, data: Mapping[str, Any], limit_s: float) -> None:

@@ -139,6 +139,30 @@ def test_an_address_that_never_answers_is_given_up(home: Path) -> None:
         tell(f"http://127.0.0.1:{deaf.getsockname()[1]}/", DATA, limit_s=0.3)
 
 
+def test_an_address_where_something_else_answers_is_a_warning_too(home: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            caller, _ = other.accept()
+            with caller:
+                caller.recv(65536)
+                caller.sendall(b"220 mail.example.com ready\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        target = f"http://127.0.0.1:{other.getsockname()[1]}/secret-token"
+        handle = run(bowl, SPACE, name="d", min="loss", n=2, algo="random", on="inline", notify=target)
+        wait_for(lambda: warnings(handle))
+    assert "127.0.0.1 did not take it" in warnings(handle)[0]
+    assert "secret-token" not in warnings(handle)[0]
+
+
+def test_a_name_that_no_host_can_have_is_not_taken_for_an_error_of_ours() -> None:
+    with pytest.raises(SweepError, match="did not take it"):
+        tell("http://a..b/", DATA)
+
+
 def test_what_a_sweep_says_arrives_as_text_and_runs_nothing(home: Path) -> None:
     tell('printf %s "$SWEEP_MESSAGE" > said; cat > told', DATA)
     assert (home.parent / "said").read_text() == DATA["message"]
@@ -147,7 +171,13 @@ def test_what_a_sweep_says_arrives_as_text_and_runs_nothing(home: Path) -> None:
     assert variables({**DATA, "best": None, "message": "a\0b"})["SWEEP_MESSAGE"] == "ab"
 
 
-@pytest.mark.parametrize("target", ["ftp://host/x", "http:///path", "echo 'open", "  "])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("ftp://host/x", "http:///path", "echo 'open", "  "),
+        *("http://host:port/x", "http://host/a b", "http://host/é", "http://[::1/x"),
+    ],
+)
 def test_what_can_be_neither_is_a_mistake_of_the_line(target: str) -> None:
     with pytest.raises(SweepError, match="notify= "):
         options.from_keywords(min="loss", notify=target)

@@ -90,11 +90,11 @@ def hearer(text: str) -> str:
     Raises
     ------
     SweepError
-        For an address without a host, and a command that no shell could read.
+        For an address that no request can be sent to, and a command that no shell could read.
     """
     if re.match(r"[a-z]+://", text):
-        if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
-            raise SweepError("wants a command, or an address such as https://HOST/PATH")
+        if not _is_web_address(text):
+            raise SweepError("wants a command, or an address such as https://HOST/PATH, with no blanks in it")
         return text
     try:
         given = shlex.split(text)
@@ -103,6 +103,16 @@ def hearer(text: str) -> str:
     if not given:
         raise SweepError("wants a command or an http(s) address, got an empty text")
     return text
+
+
+def _is_web_address(text: str) -> bool:
+    """Tell whether a text is an http(s) address as it is sent: a host, a port that is a number, plain characters."""
+    try:
+        found = urlsplit(text)
+        is_whole = bool(found.hostname) and found.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False
+    return is_whole and found.scheme in ("http", "https") and text.isascii() and text.isprintable() and " " not in text
 
 
 def where(text: str) -> Spec:
