@@ -201,6 +201,31 @@ def test_a_failed_trial_is_a_failed_run_that_says_why() -> None:
     assert {one.data.tags["jupyter_sweep.error"] for one in runs} == {"ValueError: <script>False</script>"}
 
 
+def test_a_failed_trial_that_is_run_again_is_passed_on_again(tracker: str, home: Path) -> None:
+    mended = home.parent / "mended"
+
+    def fails_at_first(x: float) -> float:
+        report(loss=x, epoch=0)
+        if not mended.exists():
+            raise ValueError("not yet")
+        report(loss=2 * x, epoch=1)
+        return 2 * x
+
+    handle = run(fails_at_first, SPACE, name="again", min="loss", n=1, jobs=1, log=tracker, max_failures=5)
+    wait_for(lambda: all_passed(handle, tracker) and not followers(home))
+    mended.touch()
+    handle.retry(0)
+    assert handle.wait(60)
+    assert handle.counts == {"completed": 1}
+    wait_for(lambda: all_passed(handle, tracker) and not followers(home))
+    assert arrived(tracker, handle) == expected(handle)
+    assert [step for points in expected(handle).values() for step, _ in points] == [0, 0, 1]
+    if tracker == "mlflow":
+        (one,) = mlflow_runs(handle)[1]
+        assert one.info.status == "FINISHED"
+        assert not {"jupyter_sweep.error", "jupyter_sweep.reason"} & set(one.data.tags)
+
+
 def test_a_server_that_is_down_is_a_warning_and_gets_all_when_it_is_back(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

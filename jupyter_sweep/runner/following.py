@@ -84,7 +84,10 @@ class Follower:
         if version == self._version:
             return
         self._version = version
-        for trial in self._store.trials(self._sweep_id, since=self._change):
+        changed = self._store.trials(self._sweep_id, since=self._change)
+        if any(self._passed.get(trial.trial_id, Passed()).ended for trial in changed):  # one may be to run again
+            self._passed = {**tracking.passed(self._store, self._sweep_id, self._name), **self._news}
+        for trial in changed:
             self._change = max(self._change, trial.change)
             if not self._passed.get(trial.trial_id, Passed()).ended and trial.started_at is not None:
                 self._todo[trial.trial_id] = trial

@@ -9,7 +9,8 @@ from .sqlite import Store
 def reopen(store: Store, trial: Trial, *, at: float) -> bool:
     """Record a trial's failure as an attempt and put the trial back to waiting; False when it has not failed.
 
-    What the attempt reported stays and is known to be an earlier attempt's.
+    What the attempt reported stays and is known to be an earlier attempt's. Trackers that had the trial's end have it
+    no longer: another one will come.
     """
     with store.write() as (db, change):
         cursor = db.execute(
@@ -20,6 +21,7 @@ def reopen(store: Store, trial: Trial, *, at: float) -> bool:
         )
         if cursor.rowcount == 0:
             return False
+        db.execute("update passed_on set ended = 0 where trial_id = ?", (trial.trial_id,))
         db.execute(
             "insert into attempts (trial_id, attempt, reason, error, worker, started_at, ended_at) values (?, ?, ?, ?, ?, ?, ?)",
             (

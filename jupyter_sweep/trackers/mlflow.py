@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ..errors import MissingExtra
 from ..trial import Report, Trial, TrialState
 from .base import facts, flat, key, title
 
-_KEY = "jupyter_sweep.key"
+_PREFIX = "jupyter_sweep."
+_KEY = f"{_PREFIX}key"
 #: Most metrics, and most parameters, that MLflow takes in one request.
 _METRICS, _PARAMS = 1000, 100
 _ENDS = {TrialState.FAILED: "FAILED", TrialState.CANCELLED: "KILLED"}
@@ -111,15 +112,23 @@ class MlflowRun:
         """Pass on how the trial ended, and its files."""
         from mlflow.entities import RunTag
 
-        tags = [RunTag(name, value) for name, value in _tags(self._sweep, trial).items()]
-        self._client.log_batch(self.name, tags=tags)
+        tags = _tags(self._sweep, trial)
+        if not self.is_new:
+            self._forget_tags(tags)
+        self._client.log_batch(self.name, tags=[RunTag(name, value) for name, value in tags.items()])
         for file in files:
             self._client.log_artifact(self.name, str(file))
         self._client.set_terminated(self.name, _ENDS.get(trial.state, "FINISHED"), _ms(trial.finished_at))
 
+    def _forget_tags(self, but: Mapping[str, str]) -> None:
+        """Take back what was said of an earlier end, such as the error of a trial that was run again."""
+        for name in self._client.get_run(self.name).data.tags.keys() - but.keys() - {_KEY}:
+            if name.startswith(_PREFIX):
+                self._client.delete_tag(self.name, name)
+
 
 def _tags(sweep: Sweep, trial: Trial) -> dict[str, str]:
-    return {f"jupyter_sweep.{name}": str(value) for name, value in facts(sweep, trial).items()}
+    return {f"{_PREFIX}{name}": str(value) for name, value in facts(sweep, trial).items()}
 
 
 def _name(text: str) -> str:
