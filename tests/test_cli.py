@@ -186,6 +186,13 @@ def test_trials_that_fail_beyond_what_is_allowed_give_status_1(folder: Folder) -
     folder("run", "some.py", "--name", "none", "--fail-fast", status=1)
 
 
+def test_a_script_that_exits_with_a_sentence_says_it(folder: Folder) -> None:
+    folder.write("exits.py", 'import sys\nsys.exit("There is no file data.csv.")\n')
+    assert folder("run", "exits.py", status=2).stderr == "There is no file data.csv.\n"
+    folder.write("quiet.py", "import sys\nsys.exit(3)\n")
+    assert folder("run", "quiet.py", status=2).stderr == ""
+
+
 def test_a_script_that_breaks_shows_its_own_lines_alone(folder: Folder) -> None:
     folder.write("broken.py", "def f():\n    return 1 / 0\n\nf()\n")
     done = folder("run", "broken.py", status=2)

@@ -53,6 +53,8 @@ def run(path: Path, manner: Manner) -> BaseException | None:
     try:
         runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
+        if not isinstance(end.code, (int, type(None))):  # as Python does: it is why the script has ended
+            print(end.code, file=sys.stderr)
         return None if end.code in (None, 0) else end
     except SweepError as error:
         print(f"jupyter sweep: {error}", file=sys.stderr)
