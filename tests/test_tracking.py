@@ -57,11 +57,15 @@ def followers(home: Path) -> list[psutil.Process]:
     return [p for p in processes_of(home) if "jupyter_sweep.runner.following" in command_of(p)]
 
 
-def all_passed(handle: Handle, tracker: str) -> bool:
-    """Tell whether the cursor says that every trial has arrived."""
+def passed_on(handle: Handle, tracker: str) -> int:
+    """Give how many trials have arrived with their end, as the cursor says."""
     with sqlite3.connect(handle.home / "sweeps.db") as db:
         (n,) = db.execute("select count(*) from passed_on where tracker = ? and ended", (tracker,)).fetchone()
-    return bool(n == len(handle.trials()))
+    return int(n)
+
+
+def all_passed(handle: Handle, tracker: str) -> bool:
+    return passed_on(handle, tracker) == len(handle.trials())
 
 
 def expected(handle: Handle) -> Found:
@@ -186,6 +190,18 @@ def test_a_run_of_mlflow_has_parameters_final_metrics_files_and_the_end(home: Pa
         assert one.info.status == "FINISHED"
         assert one.data.tags["jupyter_sweep.tags"] == "paper"
         assert {file.path for file in client.list_artifacts(one.info.run_id)} == {"log.txt", "model.txt"}
+
+
+def test_what_a_person_enters_is_passed_on_and_a_trial_that_still_waits_is_not(home: Path) -> None:
+    pytest.importorskip("mlflow")
+    handle = run(job, SPACE, name="hand", min="loss", n=3, algo="passive", log="mlflow")
+    handle.enter(1, loss=4.0)
+    handle.enter(2, failed="the oven broke")
+    handle.stop()
+    wait_for(lambda: passed_on(handle, "mlflow") == 2 and not followers(home))
+    runs = {one.info.run_name: one for one in mlflow_runs(handle)[1]}
+    assert {name: one.info.status for name, one in runs.items()} == {"hand-0001": "FINISHED", "hand-0002": "FAILED"}
+    assert runs["hand-0001"].data.metrics == {"loss": 4.0}
 
 
 def test_a_failed_trial_is_a_failed_run_that_says_why() -> None:

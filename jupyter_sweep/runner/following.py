@@ -24,7 +24,7 @@ from ..store import folder, leases, tracking
 from ..store.sqlite import Store
 from ..store.tracking import Passed
 from ..trackers.base import Run, Tracker
-from ..trial import Report, Trial
+from ..trial import Report, Trial, TrialState
 from ..worker.context import CHECKPOINT
 from . import beside
 
@@ -89,7 +89,7 @@ class Follower:
             self._passed = {**tracking.passed(self._store, self._sweep_id, self._name), **self._news}
         for trial in changed:
             self._change = max(self._change, trial.change)
-            if not self._passed.get(trial.trial_id, Passed()).ended and trial.started_at is not None:
+            if not self._passed.get(trial.trial_id, Passed()).ended and _has_something(trial):
                 self._todo[trial.trial_id] = trial
 
     def _is_over(self) -> bool:
@@ -203,6 +203,11 @@ class Follower:
                 f"--log {self._name}: {count(len(missing), 'trial')} could not be passed on (see {folder.DRIVER} in "
                 f"{self._store.home}). Run the cell again to try it once more: no trial runs for that."
             )
+
+
+def _has_something(trial: Trial) -> bool:
+    """Tell whether there is something to pass on: it has begun, or a person has entered its end."""
+    return trial.started_at is not None or (trial.is_final and trial.state is not TrialState.CANCELLED)
 
 
 def _files(place: Path) -> list[Path]:
