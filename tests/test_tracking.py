@@ -33,6 +33,7 @@ def job(x: float) -> dict[str, float]:
     for epoch in range(4):
         report(loss=x * epoch, epoch=epoch)
     save("model.txt", "weights")
+    save("parts/head.txt", "more weights")
     return {"loss": 3 * x, "size": 7.0}
 
 
@@ -189,7 +190,16 @@ def test_a_run_of_mlflow_has_parameters_final_metrics_files_and_the_end(home: Pa
         assert one.data.metrics == trial.metrics
         assert one.info.status == "FINISHED"
         assert one.data.tags["jupyter_sweep.tags"] == "paper"
-        assert {file.path for file in client.list_artifacts(one.info.run_id)} == {"log.txt", "model.txt"}
+        assert {file.path for file in client.list_artifacts(one.info.run_id)} == {"log.txt", "model.txt", "parts"}
+        assert [file.path for file in client.list_artifacts(one.info.run_id, "parts")] == ["parts/head.txt"]
+
+
+def test_a_run_of_wandb_has_the_files_at_their_places(home: Path) -> None:
+    pytest.importorskip("wandb")
+    handle = run(job, SPACE, name="whole", min="loss", n=1, algo="random", on="inline", log="wandb")
+    wait_for(lambda: all_passed(handle, "wandb"))
+    (files,) = handle.folder.glob("wandb/offline-run-*/files")
+    assert {"log.txt", "model.txt", "parts/head.txt"} <= {p.relative_to(files).as_posix() for p in files.rglob("*")}
 
 
 def test_what_a_person_enters_is_passed_on_and_a_trial_that_still_waits_is_not(home: Path) -> None:

@@ -210,10 +210,10 @@ def _has_something(trial: Trial) -> bool:
     return trial.started_at is not None or (trial.is_final and trial.state is not TrialState.CANCELLED)
 
 
-def _files(place: Path) -> list[Path]:
-    """Give the files that a trial left: its log and what it saved."""
-    found = sorted(path for path in place.glob("*") if path.is_file() and not path.is_symlink())
-    return [path for path in found if path.name not in _NOT_PASSED]
+def _files(place: Path) -> dict[str, Path]:
+    """Give the files that a trial left, its log and what it saved, by their path in its folder."""
+    found = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob("*")) if path.is_file()}
+    return {name: path for name, path in found.items() if name not in _NOT_PASSED and not path.is_symlink()}
 
 
 def main(options: Mapping[str, Any]) -> int:

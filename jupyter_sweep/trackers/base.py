@@ -38,8 +38,8 @@ class Run(Protocol):
         """Pass reports on, in order of arrival."""
         ...
 
-    def end(self, trial: Trial, files: Sequence[Path]) -> None:
-        """Pass on how a final trial ended, and its files; nothing comes after it."""
+    def end(self, trial: Trial, files: Mapping[str, Path]) -> None:
+        """Pass on how a final trial ended, and its files by their path in its folder; nothing comes after it."""
         ...
 
 

@@ -108,7 +108,7 @@ class MlflowRun:
             self._there |= {(metric, point.step, point.timestamp) for point in history}
             self._asked.add(metric)
 
-    def end(self, trial: Trial, files: Sequence[Path]) -> None:
+    def end(self, trial: Trial, files: Mapping[str, Path]) -> None:
         """Pass on how the trial ended, and its files."""
         from mlflow.entities import RunTag
 
@@ -116,8 +116,8 @@ class MlflowRun:
         if not self.is_new:
             self._forget_tags(tags)
         self._client.log_batch(self.name, tags=[RunTag(name, value) for name, value in tags.items()])
-        for file in files:
-            self._client.log_artifact(self.name, str(file))
+        for path, file in files.items():
+            self._client.log_artifact(self.name, str(file), path.rpartition("/")[0] or None)
         self._client.set_terminated(self.name, _ENDS.get(trial.state, "FINISHED"), _ms(trial.finished_at))
 
     def _forget_tags(self, but: Mapping[str, str]) -> None:

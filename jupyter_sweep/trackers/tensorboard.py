@@ -6,7 +6,7 @@ that no value stands there twice. There are no artifacts: an event file has no p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class TensorBoardRun:
             self._put(Summary(value=values), at=report.reported_at, step=report.step)
         self._writer.flush()
 
-    def end(self, trial: Trial, files: Sequence[Path]) -> None:
+    def end(self, trial: Trial, files: Mapping[str, Path]) -> None:
         """Pass on how the trial ended, for the table of parameters, and close the file."""
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2

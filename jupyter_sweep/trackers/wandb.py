@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,9 @@ class WandbRun:
                 self._run.log(row, step=self._count)
             self._count += 1
 
-    def end(self, trial: Trial, files: Sequence[Path]) -> None:
+    def end(self, trial: Trial, files: Mapping[str, Path]) -> None:
         """Pass on how the trial ended, and its files."""
         self._run.summary.update({**trial.metrics, **facts(self._sweep, trial)})
-        for file in files:
-            self._run.save(str(file), base_path=str(file.parent), policy="now")
+        for path, file in files.items():
+            self._run.save(str(file), base_path=str(file).removesuffix(path), policy="now")
         self._run.finish(exit_code=int(trial.state is TrialState.FAILED))
