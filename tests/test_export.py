@@ -235,6 +235,17 @@ def study_of(path: Path) -> optuna.Study:
     return optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
 
 
+@pytest.mark.parametrize("folder", ["100%25 sure", "what?x=1", "a#b"])
+def test_an_optuna_study_lies_where_it_was_wanted_whatever_its_path_means_in_an_address(
+    folder: str, tmp_path: Path
+) -> None:
+    sweep = mixed_sweep()
+    (tmp_path / folder).mkdir()
+    path = written(tmp_path / folder / "digits.db", sweep, *mixed_trials(sweep, 3))
+    assert [p.name for p in tmp_path.rglob("*")] == [folder, "digits.db"]
+    assert path.read_bytes().startswith(b"SQLite format 3")
+
+
 def test_an_optuna_study_has_the_same_trials_and_the_same_best(mixed: Any, tmp_path: Path) -> None:
     trials = mixed[1]
     study = study_of(written(tmp_path / "a.db", *mixed))

@@ -7,6 +7,8 @@ what was tried, because rows of an earlier, wider range are kept; a trial that w
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +29,17 @@ _STATES = {TrialState.COMPLETED: "COMPLETE", TrialState.PRUNED: "PRUNED", TrialS
 
 
 def write(path: Path, sweep: Sweep, trials: Sequence[Trial], reports: Sequence[Report]) -> None:
-    """Write the study; its name is that of the sweep."""
+    """Write the study; its name is that of the sweep.
+
+    Elsewhere at first: Optuna wants an address, in which a % or ? of the path would mean something else.
+    """
+    with tempfile.TemporaryDirectory(prefix="jupyter-sweep-") as folder:
+        made = Path(folder, "study.db")
+        _write(made, sweep, trials, reports)
+        shutil.move(made, path)
+
+
+def _write(path: Path, sweep: Sweep, trials: Sequence[Trial], reports: Sequence[Report]) -> None:
     import optuna
     from optuna.study import StudyDirection
 
