@@ -80,6 +80,7 @@ def test_a_trial_without_a_result_is_entered_as_failed_and_one_that_is_no_number
     handle = begin("broken")
     assert handle.enter(0, failed="the oven broke").error == "the oven broke"
     assert handle.enter(1, taste=float("nan")).reason == "nan"
+    assert handle.enter(2, failed="half \ud83d of it" + 9000 * "!").error.startswith("half \\ud83d of it")
     assert handle.retry(0)
     assert handle.enter(0, taste=2).attempt == 2
 

@@ -68,6 +68,7 @@ def test_why_of_a_trial_tells_its_end_its_attempts_and_its_limits(kernel: Kernel
 
 def test_why_of_an_unknown_trial_says_so(kernel: Kernel) -> None:
     assert "has no trial 99" in kernel.refused("%sweep why s 99")
+    assert f"has no trial {10**20}" in kernel.refused(f"%sweep log s {10**20}")
     assert "named by its number" in kernel.refused("%sweep log s ²")
     assert "named by its number" in kernel.refused("%sweep why s best")
 

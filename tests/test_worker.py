@@ -294,6 +294,12 @@ def test_numpy_scalars_are_numbers_and_steps(shared: Runner) -> None:
     assert (steps(end), end["metrics"]) == ([3], {"loss": 0.5, "one": 1.0})
 
 
+def test_a_step_that_no_store_holds_is_refused_in_the_body(shared: Runner) -> None:
+    end = shared.body("report(2**63 - 1, loss=1)\nreport(epoch=2**63, loss=2)")
+    assert (steps(end), end["state"]) == ([2**63 - 1], "failed")
+    assert "a step is a whole number of at most 64 bits" in end["error"]
+
+
 def test_the_last_report_that_holds_the_target_is_the_value(shared: Runner) -> None:
     end = shared.body("report(loss=1)\nreport(loss=2)\nreport(other=3)\nloss = 9")
     assert end["metrics"] == {"loss": 2.0, "other": 3.0}

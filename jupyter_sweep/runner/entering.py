@@ -22,6 +22,7 @@ from ..executors.base import Finished
 from ..store import folder, leases
 from ..store.sqlite import Store
 from ..trial import Metrics, Trial, TrialState
+from ..worker.trial import clean
 from .loop import Loop
 
 #: Trials that wait at once without --jobs: so many where results don't decide what comes next, else one.
@@ -102,7 +103,7 @@ def _end(sweep: Sweep, number: int, metrics: Mapping[str, Any], failed: str) -> 
     if failed:
         if metrics:
             raise SweepError(f"Trial {number} has failed or has a result, not both.")
-        return Finished(0, "failed", "error", error=failed)
+        return Finished(0, "failed", "error", error=clean(failed))
     numbers, wrong = _numbers(metrics)
     missing = [target for target in targets if target not in metrics]
     if missing:

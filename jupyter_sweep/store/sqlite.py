@@ -376,6 +376,8 @@ class Store:
 
     def trial(self, name: str, number: int) -> Trial | None:
         """Give one trial of a name by its number, whatever its version."""
+        if number.bit_length() > 63:  # more than SQLite takes
+            return None
         rows = self.read(f"select {_TRIAL_COLUMNS} from trials where name = ? and number = ?", name, number)
         return _trial(rows[0]) if rows else None
 

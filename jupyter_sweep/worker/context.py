@@ -75,12 +75,13 @@ class Context:
         with self._lock:
             if self._over:
                 raise RuntimeError("report() was called after the end of its trial")
-            if step is None:
-                step = self._own_step(values)
+            step = int(self._own_step(values) if step is None else step)
+            if step.bit_length() > 63:
+                raise ValueError(f"report(step={step}): a step is a whole number of at most 64 bits")
             numbers = {name: _number(name, value) for name, value in values.items()}
             self._reports += 1
             self.metrics.update(numbers)
-            self._send(int(step), numbers, time.time())
+            self._send(step, numbers, time.time())
 
     def _own_step(self, values: dict[str, Any]) -> int:
         for name in STEP_NAMES:

@@ -91,13 +91,13 @@ def ended(
         "state": state,
         "reason": reason,
         "metrics": metrics or {},
-        "error": _clean(error, _MAX_ERROR),
-        "traceback": _clean(trace, _MAX_TRACEBACK),
+        "error": clean(error),
+        "traceback": clean(trace, _MAX_TRACEBACK),
         "numbers": None,
     }
 
 
-def _clean(text: str, limit: int) -> str:
+def clean(text: str, limit: int = _MAX_ERROR) -> str:
     """Give text that any store takes: no half characters, of what is too long the beginning and the end."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else f"{text[: limit // 2]}\n ... \n{text[-limit // 2 :]}"
