@@ -353,6 +353,15 @@ def test_a_range_on_the_line_narrows_a_parameter_without_its_range_being_importe
     assert list(job.space.grid()) == [{"lr": 0.1}, {"lr": 0.2}]
 
 
+def test_a_pin_that_is_the_name_of_a_choice_is_that_choice_whatever_the_notebook_calls_by_it() -> None:
+    body, namespace = (
+        "o = choice('adam', 'sgd', 'None', None, '1', 1)\nprint(o)\n",
+        notebook("adam = 'sgd'\nx = 'sgd'\n"),
+    )
+    for text, value in (("adam", "adam"), ("x", "sgd"), ("None", None), ("1", 1)):
+        assert parse(body, namespace, pins={"o": text}).space.defaults() == {"o": value}
+
+
 def test_pins_and_narrower_ranges_leave_the_identity_alone() -> None:
     body = "lr = uniform(0, 1)\nprint(lr)\n"
     assert len({fingerprint(body, pins=pins) for pins in ({}, {"lr": "0.5"}, {"lr": "uniform(0, 0.1)"})}) == 1

@@ -1,12 +1,14 @@
 """`name=value` and `name=range` of the `%%sweep` line: pin, narrow or override what the body declares.
 
 The text arrives without the quotes that the shell's rules took away, so that `opt="sgd"` and `opt=sgd` look the same:
-text that gives no fitting value is taken as it stands where the parameter holds strings and this is one of them.
+text that gives no fitting value is taken as it stands where the parameter holds strings and this is one of them. So is
+a name that is one of them, whatever the notebook calls by it.
 """
 
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +68,8 @@ class Pin:
         if self.range is not None:
             return parameter.narrow(self.range)
         is_choice = self.text in [c for c in parameter.choices if isinstance(c, str)]
+        if is_choice and self.text.isidentifier() and not keyword.iskeyword(self.text):
+            return parameter.pinned(self.text)
         if self.error:
             if not is_choice:
                 raise SweepError(f"{self} {self.error}{self._way_out(parameter.kind, log=parameter.log)}")
